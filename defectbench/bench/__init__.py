@@ -1,0 +1,1 @@
+"""The machine: table specs become jobs, jobs leave records, records become tables."""

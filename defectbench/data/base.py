@@ -1,0 +1,84 @@
+"""The contract of a dataset adapter: it scans a folder as published and returns a manifest, and does nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from defectbench.data.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Licence:
+    """What the publisher allows.
+
+    Attributes:
+        name: as the publisher states it, e.g. `"CC BY-NC-SA 4.0"`; "none stated" where there is none.
+        commercial: True, False, or None where it is unclear.
+    """
+
+    name: str
+    commercial: bool | None
+
+
+class Dataset(ABC):
+    """One dataset. It never writes into, renames or repairs the user's files."""
+
+    folder: ClassVar[str]
+    """Name of its folder below a data root, e.g. `mvtec_ad`."""
+    title: ClassVar[str]
+    """Printed name, e.g. `MVTec AD`."""
+    citation: ClassVar[str]
+    licence: ClassVar[Licence]
+    mask_threshold: ClassVar[int]
+    """A mask pixel is a defect if its grey value is at least this."""
+    mask_rule: ClassVar[str]
+    """The rule in words, with its reason."""
+    obtain: ClassVar[str]
+    """How to get it: steps or a link."""
+    products: ClassVar[tuple[str, ...]]
+    defects: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Names of the defects by product."""
+    counts: ClassVar[Mapping[str, int]]
+    """Expected number of images by `product/split/defect` as the fact sheet has it; normal is `good`."""
+
+    @abstractmethod
+    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
+        """Read the folder `root` (the dataset's own, as published).
+
+        Args:
+            root: folder that holds the published layout.
+            products: which products to scan; all that are there by default.
+
+        Raises:
+            UserErrors: every offending file, not only the first: missing or mis-sized masks, undecodable images,
+                LFS pointers, empty categories.
+        """
+
+    @abstractmethod
+    def standin(
+        self,
+        out: Path,
+        *,
+        size: int,
+        normals: int,
+        defective: int,
+        seed: int,
+        products: Sequence[str] | None = None,
+    ) -> Path:
+        """Draw a stand-in in the official layout, with the official quirks.
+
+        Args:
+            out: folder to write; it becomes what a user would point `scan` at.
+            size: image side, pixels (datasets of varying or oblong size vary around it).
+            normals: normal training images per product; the test split gets a fitting share besides.
+            defective: defective images per defect type.
+            seed: seed; the same seed gives the same bytes.
+            products: which products to draw; all by default.
+
+        Returns:
+            `out`.
+        """

@@ -1,0 +1,1 @@
+"""Pure image operations on NumPy arrays; imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Metrics as pure functions of stored features or of pixels."""

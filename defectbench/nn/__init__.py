@@ -1,0 +1,1 @@
+"""Networks, losses and training parts shared by two or more modules."""

@@ -1,0 +1,1 @@
+"""Downstream tasks: does synthetic data help an inspector?"""
