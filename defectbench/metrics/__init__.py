@@ -1,1 +1,1 @@
-"""Metrics as pure functions of stored features or of pixels."""
+"""Scores of images and of predicted maps: pure functions of arrays and stored features."""
