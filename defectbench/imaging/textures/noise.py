@@ -9,11 +9,12 @@ scale, and no library whose result would depend on its thread count.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Field = npt.NDArray[np.float32]
+Field = npt.NDArray[np.floating[Any]]  # float32 wherever it is (H, W)
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Shape = tuple[int, int]
@@ -78,17 +79,21 @@ def fractal(
 
 def sigmoid(field: Field, threshold: float = 0.0, width: float = 0.2) -> Field:
     """Soft step from 0 to 1 at `threshold`, `width` wide, cheaper than a logistic."""
-    t = np.clip((field - np.float32(threshold)) / np.float32(width) + np.float32(0.5), 0, 1)
-    return t * t * (3 - 2 * t)
+    t: Field = np.clip((field - np.float32(threshold)) / np.float32(width) + np.float32(0.5), 0, 1)
+    t *= t * (3 - 2 * t)
+    return t
 
 
 def light(shape: Shape, rng: np.random.Generator, strength: float = 0.06) -> Field:
     """Multiplicative lighting around 1: a random slope and a slow undulation, (H, W)."""
     y, x = coordinates(shape)
     angle = rng.uniform(0, 2 * np.pi)
-    slope = np.float32(np.cos(angle)) * (x - x.mean()) + np.float32(np.sin(angle)) * (y - y.mean())
+    slope: Field = np.float32(np.cos(angle)) * (x - x.mean()) + np.float32(np.sin(angle)) * (
+        y - y.mean()
+    )
     wave = smooth(shape, rng, 0.5)
-    return 1 + np.float32(strength) * (np.float32(rng.uniform(0.4, 1.6)) * slope + 0.5 * wave)
+    field: Field = np.float32(rng.uniform(0.4, 1.6)) * slope + 0.5 * wave
+    return 1 + np.float32(strength) * field
 
 
 def vignette(shape: Shape, strength: float, power: float = 2.0) -> Field:

@@ -1,0 +1,94 @@
+"""Procedural stand-ins of defects: one occurrence of a named defect painted on a product's picture.
+
+The mask is known exactly because the defect is drawn: a pixel belongs to it where the paint covers
+more than 0.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from defectbench.imaging.defects import metal, surfaces
+from defectbench.imaging.defects.canvas import Canvas
+from defectbench.imaging.textures.noise import Image, Mask
+
+Painting = Callable[[Canvas, np.random.Generator], None]
+
+LEAST_AREA = 12  # pixels; a smaller occurrence is drawn anew
+_ATTEMPTS = 20
+
+_PAINTINGS: dict[str, dict[str, Painting]] = {
+    "wood": {
+        "color": surfaces.wood_color,
+        "combined": surfaces.wood_combined,
+        "hole": surfaces.wood_hole,
+        "liquid": surfaces.wood_liquid,
+        "scratch": surfaces.wood_scratch,
+    },
+    "carpet": {
+        "color": surfaces.carpet_color,
+        "cut": surfaces.carpet_cut,
+        "hole": surfaces.carpet_hole,
+        "metal_contamination": surfaces.carpet_metal_contamination,
+        "thread": surfaces.carpet_thread,
+    },
+    "tile": {
+        "crack": surfaces.tile_crack,
+        "glue_strip": surfaces.tile_glue_strip,
+        "gray_stroke": surfaces.tile_gray_stroke,
+        "oil": surfaces.tile_oil,
+        "rough": surfaces.tile_rough,
+    },
+    "magnetic_tile": {
+        "Blowhole": metal.blowhole,
+        "Break": metal.tile_break,
+        "Crack": metal.tile_crack,
+        "Fray": metal.tile_fray,
+        "Uneven": metal.tile_uneven,
+    },
+}
+
+
+def names(product: str) -> tuple[str, ...]:
+    """Names of the defects that can be drawn on `product`, as its data set spells them.
+
+    Raises:
+        ValueError: no such product.
+    """
+    if product not in _PAINTINGS:
+        known = ", ".join(_PAINTINGS)
+        raise ValueError(f"no defects are drawn for product {product!r}; there are {known}")
+    return tuple(_PAINTINGS[product])
+
+
+def add(product: str, defect: str, image: Image, rng: np.random.Generator) -> tuple[Image, Mask]:
+    """Paint one occurrence of `defect` as it looks on `product`.
+
+    Args:
+        product: a name that `names` knows.
+        defect: a name of `names(product)`.
+        image: uint8 (H, W, 3) in [0, 255], a picture of that product; not changed.
+        rng: the only source of chance.
+
+    Returns:
+        The picture, uint8 (H, W, 3), and the mask, bool (H, W), True on the defect; at least 12 pixels.
+
+    Raises:
+        ValueError: no such product or defect, or the image is not uint8 (H, W, 3).
+    """
+    known = names(product)
+    if defect not in known:
+        raise ValueError(f"{product} has no defect {defect!r}; it has {', '.join(known)}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image is {image.dtype} {image.shape}; want uint8 (H, W, 3)")
+    for _ in range(_ATTEMPTS):
+        canvas = Canvas(image)
+        _PAINTINGS[product][defect](canvas, rng)
+        painted, mask = canvas.finish()
+        if mask.sum() >= LEAST_AREA:
+            return painted, mask
+    raise ValueError(
+        f"{defect} on {product} found no room in an image of {image.shape[:2]}; draw it larger"
+    )

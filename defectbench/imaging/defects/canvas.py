@@ -1,0 +1,110 @@
+"""The canvas on which a defect is painted: covers, shades and displacements leave their exact mask.
+
+A defect function paints with soft alphas; `Canvas.finish` returns the picture and the mask of pixels
+where the accumulated alpha exceeds 0.3, and takes back whatever was painted farther out than the
+soft rim, so that outside the (slightly dilated) mask the picture is the original, bit for bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from defectbench.imaging.textures.noise import Colour, Field, Image, Mask, side
+
+ALPHA = 0.3  # a pixel counts as defective above this coverage
+
+
+class Canvas:
+    """One picture while a defect is painted on it.
+
+    Args:
+        image: uint8 (H, W, 3).
+        region: bool (H, W), where the inspected part lies; None for a whole textured surface.
+    """
+
+    def __init__(self, image: Image, region: Mask | None = None) -> None:
+        self.original = image
+        self.image: Field = image.astype(np.float32)  # (H, W, 3)
+        self.alpha: Field = np.zeros(image.shape[:2], np.float32)
+        self.region = region
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.alpha.shape[0], self.alpha.shape[1]
+
+    @property
+    def side(self) -> int:
+        """Shorter side in pixels; lengths of defects are fractions of it."""
+        return side(self.shape)
+
+    def pixels(self, fraction: float, least: float = 1.0) -> float:
+        """Length in pixels of a fraction of the side, `least` at least."""
+        return max(fraction * self.side, least)
+
+    def place(self, rng: np.random.Generator, margin: float = 0.12) -> tuple[float, float]:
+        """Draw a point (y, x), pixels, at least `margin` of the side inside the part."""
+        height, width = self.shape
+        inset = margin * self.side
+        if self.region is None:
+            return (
+                float(rng.uniform(inset, height - inset)),
+                float(rng.uniform(inset, width - inset)),
+            )
+        framed = np.pad(self.region, 1)
+        step = max(1, self.side // 96)  # a coarse distance map is enough to choose a point
+        depth = ndimage.distance_transform_edt(framed[::step, ::step]) * step
+        deep = np.argwhere(depth >= min(inset, 0.8 * float(depth.max())))
+        y, x = deep[rng.integers(len(deep))] * step
+        return float(min(y, height - 1)), float(min(x, width - 1))
+
+    def cover(self, alpha: Field, colour: Colour | Field | float) -> None:
+        """Blend a colour (RGB, grey, or an (H, W, 3) picture) over the image with `alpha` (H, W)."""
+        alpha = self._inside(alpha)
+        paint = np.asarray(colour, np.float32)
+        self.image += alpha[..., None] * (paint - self.image)
+        np.maximum(self.alpha, alpha, out=self.alpha)
+
+    def shade(self, alpha: Field, factor: Colour | Field | float) -> None:
+        """Multiply the image by `factor` (number, RGB or (H, W)) where `alpha` (H, W) says so."""
+        alpha = self._inside(alpha)
+        factor = np.asarray(factor, np.float32)
+        if factor.ndim == 2:
+            factor = factor[..., None]
+        self.image *= 1 + alpha[..., None] * (factor - 1)
+        np.maximum(self.alpha, alpha, out=self.alpha)
+
+    def replace(self, picture: Field, threshold: float = 10.0) -> None:
+        """Take over `picture` (H, W, 3); its alpha is where it differs by over `threshold` grey levels."""
+        change = np.abs(picture - self.image).max(axis=2)
+        changed = ndimage.binary_closing(change > threshold, iterations=max(1, self.side // 200))
+        changed &= ndimage.uniform_filter(changed.astype(np.float32), 3) > ALPHA
+        np.maximum(self.alpha, changed, out=self.alpha)
+        near = ndimage.binary_dilation(changed)
+        self.image = np.where(near[..., None], picture, self.image)
+
+    def finish(self) -> tuple[Image, Mask]:
+        """Return the painted picture, uint8 (H, W, 3), and its mask, bool (H, W)."""
+        mask = self.alpha > ALPHA
+        rim = 1 + self.side // 100
+        keep = mask.astype(np.float32)
+        window = _window(mask, 3 * rim)
+        distance = ndimage.distance_transform_edt(~mask[window]).astype(np.float32)
+        keep[window] = np.clip(1.0 + (1.0 - distance) / rim, 0, 1)  # 1 up to one pixel outside
+        levels = self.original + keep[..., None] * (self.image - self.original)
+        return np.clip(levels + np.float32(0.5), 0, 255).astype(np.uint8), mask
+
+    def _inside(self, alpha: Field) -> Field:
+        return alpha if self.region is None else alpha * self.region
+
+
+def _window(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Bounding box of `mask`, `margin` pixels wider, clipped; everything where the mask is empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return slice(None), slice(None)
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )

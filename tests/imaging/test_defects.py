@@ -1,0 +1,87 @@
+"""Procedural defects: exact masks, determinism, and every defect of every product at small sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from defectbench.imaging import defects, textures
+
+EVERY = [(product, name) for product in textures.PRODUCTS for name in defects.names(product)]
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize(("product", "name"), EVERY)
+def test_the_mask_is_where_the_picture_changed(product: str, name: str, size: int) -> None:
+    for seed in range(2):
+        rng = np.random.default_rng([seed, size])
+        image = textures.draw(product, size, rng)
+        kept = image.copy()
+        painted, mask = defects.add(product, name, image, rng)
+        np.testing.assert_array_equal(image, kept)
+        assert painted.shape == image.shape
+        assert painted.dtype == np.uint8
+        assert mask.shape == image.shape[:2]
+        assert mask.dtype == np.bool_
+        assert mask.sum() >= 12
+        assert mask.mean() < 0.75
+        change = np.abs(painted.astype(int) - image).max(axis=2)
+        outside = ~ndimage.binary_dilation(mask, iterations=3)
+        assert change[outside].max(initial=0) == 0
+        assert change[mask].mean() > 8
+        assert (change[mask] > 2).mean() > 0.6
+
+
+@pytest.mark.parametrize(("product", "name"), EVERY)
+def test_the_same_rng_paints_the_same_bytes(product: str, name: str) -> None:
+    image = textures.draw(product, 64, np.random.default_rng(1))
+    one, one_mask = defects.add(product, name, image, np.random.default_rng(2))
+    two, two_mask = defects.add(product, name, image, np.random.default_rng(2))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one_mask, two_mask)
+    _, other_mask = defects.add(product, name, image, np.random.default_rng(3))
+    assert (one_mask != other_mask).any()
+
+
+def test_every_drawn_product_has_defects() -> None:
+    for product in textures.PRODUCTS:
+        assert len(set(defects.names(product))) == len(defects.names(product)) >= 1
+
+
+def test_mvtec_and_mtd_defect_names_are_the_official_ones() -> None:
+    assert defects.names("carpet") == ("color", "cut", "hole", "metal_contamination", "thread")
+    assert set(defects.names("wood")) == {"color", "combined", "hole", "liquid", "scratch"}
+    assert set(defects.names("tile")) == {"crack", "glue_strip", "gray_stroke", "oil", "rough"}
+    assert set(defects.names("magnetic_tile")) == {"Blowhole", "Break", "Crack", "Fray", "Uneven"}
+
+
+def test_large_defects_of_magnetic_tiles_are_large_and_blowholes_small() -> None:
+    def area(name: str) -> float:
+        shares = []
+        for seed in range(8):
+            rng = np.random.default_rng(seed)
+            image = textures.draw("magnetic_tile", 96, rng)
+            shares.append(defects.add("magnetic_tile", name, image, rng)[1].mean())
+        return float(np.mean(shares))
+
+    assert area("Uneven") > 0.15
+    assert area("Fray") > 0.06
+    assert area("Blowhole") < 0.02
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"'marmalade'.*wood"):
+        defects.names("marmalade")
+    with pytest.raises(ValueError, match=r"'marmalade'.*wood"):
+        defects.add("marmalade", "hole", image, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"'rust'.*color, combined, hole"):
+        defects.add("wood", "rust", image, np.random.default_rng(0))
+
+
+def test_an_image_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="float64"):
+        defects.add("wood", "hole", np.zeros((64, 64, 3)), np.random.default_rng(0))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"\(64, 64\)"):
+        defects.add("wood", "hole", np.zeros((64, 64), np.uint8), np.random.default_rng(0))
