@@ -1,0 +1,122 @@
+"""Normalisation layers that a condition steers. All are called as `norm(x, condition)`.
+
+The condition is a code vector (B, U) or a map (B, C, h, w); a layer without one ignores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
+"""Makes the normalisation of a layer with so many channels; what it makes is called as `norm(x, condition)`."""
+
+
+class Unconditional(nn.Module):
+    """A plain layer behind the interface of the conditional ones."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        """Wrap a layer that takes features alone."""
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Ignore the condition; (B, C, H, W) in and out."""
+        normalised: Tensor = self.layer(x)
+        return normalised
+
+
+def instance(affine: bool = False, **options: Any) -> Norm:
+    """Make a factory of plain instance normalisation; options are those of `torch.nn.InstanceNorm2d`."""
+    return lambda channels: Unconditional(nn.InstanceNorm2d(channels, affine=affine, **options))
+
+
+class AdaIN(nn.Module):
+    """Instance normalisation whose gain and bias are linear in a code (Huang & Belongie 2017, eq. 8).
+
+    Args:
+        channels: C.
+        code: length U of the code.
+        around_one: whether the gain is `1 + gamma(code)` (StarGAN v2) or `gamma(code)` (DCDGANc's ablation).
+        eps: added to the variance.
+    """
+
+    def __init__(
+        self, channels: int, *, code: int, around_one: bool = True, eps: float = 1e-5
+    ) -> None:
+        """Make the linear layer."""
+        super().__init__()
+        self.affine = nn.Linear(code, 2 * channels)
+        self.offset, self.eps = float(around_one), eps
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalise and modulate: (B, C, H, W) and (B, U) give (B, C, H, W)."""
+        gain, bias = self.affine(condition)[..., None, None].chunk(2, 1)  # (B, C, 1, 1) each
+        modulated: Tensor = F.instance_norm(x, eps=self.eps) * (self.offset + gain) + bias
+        return modulated
+
+
+class Spade(nn.Module):
+    """Spatially adaptive normalisation: gain and bias are maps made from a map (Park et al. 2019, eq. 1).
+
+    Args:
+        channels: C of the features.
+        map_channels: channels of the condition map.
+        hidden: width of the shared layer.
+        norm: parameter-free normalisation of the features; instance normalisation by default.
+    """
+
+    def __init__(
+        self, channels: int, *, map_channels: int, hidden: int = 128, norm: nn.Module | None = None
+    ) -> None:
+        """Make the three convolutions."""
+        super().__init__()
+        self.norm = norm or nn.InstanceNorm2d(channels)
+        self.shared = nn.Conv2d(map_channels, hidden, 3, padding=1)
+        self.modulate = nn.Conv2d(hidden, 2 * channels, 3, padding=1)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalise and modulate: (B, C, H, W) and a map (B, M, h, w) of any size give (B, C, H, W)."""
+        condition = F.interpolate(condition, size=x.shape[-2:], mode="nearest")
+        gain, bias = self.modulate(F.relu(self.shared(condition))).chunk(2, 1)  # (B, C, H, W) each
+        modulated: Tensor = self.norm(x) * (1 + gain) + bias
+        return modulated
+
+
+class OneDimSpade(nn.Module):
+    """OD-SPADE: spatially adaptive normalisation driven by a code vector (DCDGANc, sec. 2.2 and Fig. 2).
+
+    The code becomes one map by a linear layer, three by a convolution, and from those the gain and bias of each pixel.
+    Features are normalised across channels at each pixel; the gain is `gamma`, not `1 + gamma`. As the linear layer knows
+    H and W, a network that holds this layer works at one size only.
+
+    Departs: 1e-5 is added to the variance; the authors' code divides by zero on flat features.
+
+    Args:
+        channels: C of the features.
+        code: length U of the code.
+        size: height and width of the features, pixels.
+        eps: added to the variance.
+    """
+
+    def __init__(
+        self, channels: int, *, code: int, size: tuple[int, int], eps: float = 1e-5
+    ) -> None:
+        """Make the linear layer and the convolutions."""
+        super().__init__()
+        self.size, self.eps = size, eps
+        self.spread = nn.Linear(code, size[0] * size[1])
+        self.shared = nn.Conv2d(1, 3, 3, padding=1, bias=False)
+        self.modulate = nn.Conv2d(3, 2 * channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalise and modulate: (B, C, H, W) and (B, U) give (B, C, H, W)."""
+        spread = self.spread(condition).unflatten(1, (1, *self.size))  # (B, 1, H, W)
+        gain, bias = self.modulate(F.leaky_relu(self.shared(spread), 0.2)).chunk(2, 1)
+        variance, mean = torch.var_mean(x, 1, keepdim=True, correction=0)  # (B, 1, H, W) each
+        modulated: Tensor = (x - mean) * torch.rsqrt(variance + self.eps) * gain + bias
+        return modulated
