@@ -10,6 +10,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from defectbench.batch import Batch
+from defectbench.nn.clock import Clock
 
 
 class Task(LightningModule, ABC):
@@ -50,6 +51,7 @@ class Task(LightningModule, ABC):
         super().__init__()
         self.size, self.defects, self.products = size, tuple(defects), tuple(products)
         self.steps = steps
+        self.clock = Clock()
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:

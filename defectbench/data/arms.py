@@ -1,0 +1,107 @@
+"""Arms of a fair comparison: which images a downstream task trains on; the steps are equal in all of them.
+
+- `raw`: the real training images.
+- `augment`: the same, under traditional augmentation (brightness, rotation, noise: DCDGANc section 3.3).
+- `enlarge`: real and synthetic images together.
+- `synthetic_only`: no real defect image at all (zero-shot); real normals only if the table asks for normals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from defectbench.config import UserError
+from defectbench.data.module import ImageSet
+from defectbench.data.prepare import Prepared
+from defectbench.rng import numpy_rng
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a task trains on.
+
+    Attributes:
+        images: real and synthetic images.
+        augment: augmentations that the arm adds.
+        n_real: real images with a defect.
+        n_synthetic: synthetic images that are used.
+        left_out: synthetic images without a usable mask, where the task needs masks.
+    """
+
+    images: ImageSet
+    augment: tuple[str, ...]
+    n_real: int
+    n_synthetic: int
+    left_out: int
+
+
+def training_set(
+    arm: str,
+    real: Prepared,
+    synthetic: Prepared | None,
+    *,
+    needs_masks: bool,
+    normals: int = 0,
+    ratio: float | None = None,
+    seed: int = 0,
+) -> TrainingSet:
+    """Put the training images of an arm together.
+
+    Args:
+        arm: one of the names above.
+        real: the real images; only the train split is read.
+        synthetic: the synthetic images, for arms that use them.
+        needs_masks: leave synthetic images without a valid mask out.
+        normals: real normal training images to add (all that there are if fewer).
+        ratio: synthetic images per real defect image; None takes all.
+        seed: chooses among normals and synthetic images where not all are taken.
+
+    Raises:
+        UserError: an arm lacks what it needs, or nothing usable is left.
+    """
+    rows = real.rows(split="train", defective=True)
+    if not len(rows):
+        raise UserError(f"{real.dataset}: no defective training image; check the split")
+    chosen = ImageSet.of(real, rows)
+    if arm == "synthetic_only":
+        chosen = ImageSet(parts=())
+    n_synthetic = left_out = 0
+    if arm in {"enlarge", "synthetic_only"}:
+        if synthetic is None:
+            raise UserError(f"arm {arm} needs synthetic images; give it a method")
+        usable = _usable(synthetic, needs_masks)
+        left_out = len(synthetic.table) - len(usable)
+        if not len(usable):
+            reasons = sorted(set(synthetic.table["mask_source"]))
+            raise UserError(
+                f"none of {len(synthetic.table)} synthetic images has a usable mask (mask source: {', '.join(reasons)})"
+            )
+        if ratio is not None:
+            wanted = min(len(usable), round(ratio * len(rows)))
+            usable = numpy_rng(seed, "synthetic").permutation(usable)[:wanted]
+            usable.sort()
+        chosen, n_synthetic = chosen + ImageSet.of(synthetic, usable), len(usable)
+    elif arm not in {"raw", "augment"}:
+        raise UserError(f"no arm {arm!r}; known: raw, augment, enlarge, synthetic_only")
+    if normals:
+        good = real.rows(split="train", defective=False)
+        good = np.sort(numpy_rng(seed, "normals").permutation(good)[:normals])
+        chosen = chosen + ImageSet.of(real, good)
+    return TrainingSet(
+        images=chosen,
+        augment=("traditional",) if arm == "augment" else (),
+        n_real=0 if arm == "synthetic_only" else len(rows),
+        n_synthetic=n_synthetic,
+        left_out=left_out,
+    )
+
+
+def _usable(synthetic: Prepared, needs_masks: bool) -> npt.NDArray[np.int64]:
+    rows = np.arange(len(synthetic.table), dtype=np.int64)
+    if not needs_masks:
+        return rows
+    invalid = synthetic.table["mask_source"].isin(["invalid", "none"]).to_numpy()
+    return rows[~invalid]
