@@ -1,0 +1,32 @@
+"""Do jobs one after another in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from defectbench.bench.executors import Board, block, blocked_by
+from defectbench.bench.job import Job
+from defectbench.bench.stages import Context, execute
+
+
+class Inline:
+    """One job at a time, here."""
+
+    def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
+        """Do the jobs in their order."""
+        for job in jobs.values():
+            if context.store.state(job.id) in {"done", "failed"}:
+                continue
+            reason = blocked_by(job, context)
+            if reason:
+                block(job, reason, context)
+                board.ended(job, "blocked", reason)
+                continue
+            board.started(job)
+            execute(
+                job,
+                replace(context, progress=lambda done, total, j=job: board.progressed(j, done, total)),
+            )
+            failure = context.store.failure(job.id)
+            board.ended(job, "failed" if failure else "done", failure["reason"] if failure else "")

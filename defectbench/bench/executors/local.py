@@ -1,0 +1,156 @@
+"""Do jobs in persistent worker processes of this machine: one per GPU, or N on the CPU, in the order of the graph."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from defectbench.bench.executors import Board, block, blocked_by
+from defectbench.bench.job import Job
+from defectbench.bench.stages import Context, execute
+from defectbench.config import UserError
+
+TRIES = 2
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it, and what it is at."""
+
+    process: SpawnProcess
+    pipe: Connection
+    job: Job | None = None
+
+
+def _serve(pipe: Connection, context: Context, device: str | None) -> None:
+    """Do the jobs that come through the pipe until it closes."""
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    while True:
+        try:
+            content = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        job = Job.from_json(content)
+
+        def progress(done: int, total: int, job_id: str = job.id) -> None:
+            pipe.send(("progress", job_id, done, total))
+
+        try:
+            execute(job, replace(context, progress=progress))
+        except UserError as error:
+            pipe.send(("abort", job.id, str(error), 0))
+            continue
+        except KeyboardInterrupt:
+            return
+        pipe.send(("ended", job.id, 0, 0))
+
+
+class Local:
+    """Several worker processes.
+
+    Args:
+        workers: how many.
+        gpus: number of CUDA devices to share out, one per worker; 0 for the CPU.
+    """
+
+    def __init__(self, workers: int, gpus: int = 0) -> None:
+        """Keep the numbers; processes start with the first job."""
+        self.workers, self.gpus = max(workers, 1), gpus
+        self._spawn = multiprocessing.get_context("spawn")
+
+    def _start(self, number: int, context: Context) -> Worker:
+        mine, theirs = self._spawn.Pipe()
+        device = str(number % self.gpus) if self.gpus else None
+        process = self._spawn.Process(target=_serve, args=(theirs, context, device), daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(process, mine)
+
+    def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
+        """Do the jobs as their parents finish."""
+        bare = replace(context, progress=None)
+        waiting = {
+            key: job for key, job in jobs.items() if context.store.state(key) not in {"done", "failed"}
+        }
+        tries: dict[str, int] = {}
+        workers: list[Worker] = []
+        try:
+            while waiting or any(w.job for w in workers):
+                self._hand_out(waiting, workers, bare, board)
+                busy = [w for w in workers if w.job]
+                if not busy:
+                    continue
+                for ready in wait([w.pipe for w in busy]):
+                    worker = next(w for w in busy if w.pipe is ready)
+                    self._hear(worker, waiting, tries, context, board)
+                workers = [w for w in workers if w.process.is_alive() or w.job]
+        finally:
+            for worker in workers:
+                worker.pipe.close()
+                if worker.job:
+                    worker.process.terminate()
+                worker.process.join(timeout=10)
+
+    def _hand_out(
+        self, waiting: dict[str, Job], workers: list[Worker], context: Context, board: Board
+    ) -> None:
+        for key in list(waiting):
+            job = waiting[key]
+            reason = blocked_by(job, context)
+            if reason:
+                block(waiting.pop(key), reason, context)
+                board.ended(job, "blocked", reason)
+                continue
+            if any(context.store.state(parent) != "done" for parent in job.parents.values()):
+                continue
+            worker = next((w for w in workers if w.job is None), None)
+            if worker is None and len(workers) < self.workers:
+                worker = self._start(len(workers), context)
+                workers.append(worker)
+            if worker is None:
+                return
+            worker.job = waiting.pop(key)
+            worker.pipe.send(job.to_json())
+            board.started(job)
+
+    def _hear(
+        self,
+        worker: Worker,
+        waiting: dict[str, Job],
+        tries: dict[str, int],
+        context: Context,
+        board: Board,
+    ) -> None:
+        job = worker.job
+        if job is None:
+            return
+        message: tuple[Any, ...]
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.job = None
+            worker.process.join(timeout=10)
+            tries[job.id] = tries.get(job.id, 0) + 1
+            if tries[job.id] < TRIES:
+                waiting[job.id] = job
+                return
+            code = worker.process.exitcode
+            reason = f"its worker process ended with exit code {code} (-9: killed, often for lack of memory)"
+            context.store.fail(job, reason, repeats=False)
+            board.ended(job, "failed", reason)
+            return
+        kind, _, first, second = message
+        if kind == "progress":
+            board.progressed(job, int(first), int(second))
+            return
+        worker.job = None
+        if kind == "abort":
+            raise UserError(str(first))
+        failure = context.store.failure(job.id)
+        board.ended(job, "failed" if failure else "done", failure["reason"] if failure else "")
