@@ -90,6 +90,7 @@ class Plan:
             "title": self.spec.title,
             "preset": self.preset,
             "metrics": list(self.spec.metrics),
+            "layout": self.spec.layout.model_dump(),
             "notes": self.spec.notes,
             "about": self.spec.presets[self.preset].about,
             "cells": [asdict(cell) for cell in self.cells],

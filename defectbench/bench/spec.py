@@ -113,6 +113,16 @@ class EntrySpec(Strict):
     label: str = ""  # as printed; the method's or the arm's name by default
 
 
+LayoutKey = Literal["subset", "model", "label"]
+
+
+class LayoutSpec(Strict):
+    """How the Markdown table is laid out, as in the paper."""
+
+    rows: tuple[LayoutKey, ...] = ("subset", "model")
+    columns: LayoutKey = "label"
+
+
 class TableSpec(Strict):
     """One table."""
 
@@ -127,6 +137,7 @@ class TableSpec(Strict):
     models: Mapping[str, Model]
     entries: tuple[EntrySpec, ...]
     metrics: tuple[str, ...]
+    layout: LayoutSpec = LayoutSpec()
     notes: str = ""
     presets: Mapping[str, Preset]
 
@@ -233,6 +244,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "methods": Method,
         "models": Model,
         "entries": EntrySpec,
+        "layout": LayoutSpec,
         "stand_in": StandInSpec,
         "view": ViewSpec,
         "fit": FitSpec,

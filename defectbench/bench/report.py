@@ -1,0 +1,152 @@
+"""A table for people: Markdown laid out like the paper's, with the paper's number and the difference beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from defectbench.bench.collect import number
+
+DASH = "–"
+
+
+def markdown(plan: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
+    """Write the Markdown table of one preset.
+
+    Args:
+        plan: the plan line of the records.
+        rows: what `collect` gave for it.
+    """
+    layout, metrics = plan["layout"], plan["metrics"]
+    labels = {
+        (cell["subset"], cell["method"], cell["arm"], cell["model"]): cell["label"]
+        for cell in plan["cells"]
+    }
+    cells: dict[tuple[str, ...], dict[str, dict[str, Mapping[str, str]]]] = {}
+    columns: dict[str, None] = {}
+    for row in rows:
+        named = {
+            **row,
+            "label": labels[(row["subset"], row["method"], row["arm"], row["model"])],
+        }
+        key = tuple(named[part] for part in layout["rows"])
+        column = named[layout["columns"]]
+        columns[column] = None
+        cells.setdefault(key, {}).setdefault(column, {})[row["metric"]] = row
+    datasets = sorted({row["dataset"] for row in rows})
+    stand_in = any(row["stand_in"] == "yes" for row in rows)
+    has_paper = any(row["published"] for row in rows)
+    lines = [
+        f"# {plan['title']}",
+        "",
+        f"Table `{plan['table']}`, preset `{plan['preset']}`, on {', '.join(datasets)}. "
+        f"Each cell: {' / '.join(metrics)}, mean over seeds.",
+        "",
+        plan["about"],
+        "",
+    ]
+    if stand_in:
+        lines += [
+            "**These are stand-in images, drawn by a program: ours and the paper's numbers are not comparable, "
+            "and no difference is taken.**",
+            "",
+        ]
+    head = [*(part.capitalize() for part in layout["rows"]), "", *columns]
+    lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for key, found in cells.items():
+        for kind in ("ours", "paper", "difference") if has_paper else ("ours",):
+            if kind == "difference" and stand_in:
+                continue
+            texts = [_cell(found.get(column, {}), metrics, kind) for column in columns]
+            lead = key if kind == "ours" else ("",) * len(key)
+            lines.append(f"| {' | '.join([*lead, kind, *texts])} |")
+    failed = sorted({(row["subset"], row["method"], row["arm"], row["model"], row["reason"]) for row in rows if row["reason"]})
+    if failed:
+        lines += ["", "Cells without a number:", ""]
+        lines += [f"- {' · '.join(part for part in row[:4] if part)}: {row[4]}" for row in failed]
+    if plan["notes"]:
+        lines += ["", plan["notes"]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: str) -> str:
+    texts = []
+    for metric in metrics:
+        row = found.get(metric)
+        if row is None:
+            return DASH
+        if kind == "ours":
+            if row["status"] == "failed":
+                return "failed"
+            texts.append(row["mean"] or DASH)
+        elif kind == "paper":
+            texts.append(row["published"] or DASH)
+        else:
+            texts.append(f"{float(row['difference']):+.4f}" if row["difference"] else DASH)
+    return DASH if set(texts) == {DASH} else " / ".join(texts)
+
+
+LEADERBOARD_COLUMNS = (
+    "dataset",
+    "stand_in",
+    "method",
+    "arm",
+    "task",
+    "metric",
+    "better",
+    "preset",
+    "mean",
+    "rank",
+    "of",
+    "n_cells",
+    "n_cells_missing",
+    "tables",
+    "revision",
+)
+"""mean: over the cells (subset x model x table) that have a number; rank 1 is best among methods with all cells."""
+
+
+def leaderboard(rows: Sequence[Mapping[str, str]], tasks: Mapping[str, str]) -> list[dict[str, str]]:
+    """Gather rows of all tables: one row per dataset, method and arm, task, metric and preset.
+
+    Args:
+        rows: rows of every table's CSV.
+        tasks: name of the task by `table|model`.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        task = tasks.get(f"{row['table']}|{row['model']}", row["model"])
+        key = (row["dataset"], row["stand_in"], row["method"], row["arm"], task, row["metric"], row["preset"])
+        groups.setdefault(key, []).append(row)
+    out = []
+    for key, members in sorted(groups.items()):
+        # The same cell may stand in several tables: it counts once.
+        unique = {(m["subset"], m["model"], m["jobs"]): m for m in members}
+        known = [float(m["mean"]) for m in unique.values() if m["mean"]]
+        out.append(
+            {
+                **dict(zip(("dataset", "stand_in", "method", "arm", "task", "metric", "preset"), key, strict=True)),
+                "better": next((m["better"] for m in members if m["better"]), ""),
+                "mean": number(sum(known) / len(known)) if known else "",
+                "n_cells": str(len(known)),
+                "n_cells_missing": str(len(unique) - len(known)),
+                "tables": " ".join(sorted({m["table"] for m in members})),
+                "revision": " ".join(sorted({part for m in members for part in m["revision"].split()})),
+            }
+        )
+    _rank(out)
+    return out
+
+
+def _rank(rows: Sequence[dict[str, str]]) -> None:
+    """Fill in ranks within each (dataset, task, metric, preset)."""
+    contests: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        row["rank"] = row["of"] = ""
+        contests.setdefault((row["dataset"], row["task"], row["metric"], row["preset"]), []).append(row)
+    for members in contests.values():
+        full = [m for m in members if m["mean"] and m["n_cells_missing"] == "0" and m["better"]]
+        sign = -1 if full and full[0]["better"] == "higher" else 1
+        full.sort(key=lambda m: (sign * float(m["mean"]), m["method"], m["arm"]))
+        for place, member in enumerate(full, start=1):
+            member["rank"], member["of"] = str(place), str(len(full))
