@@ -27,7 +27,7 @@ def test_the_mask_is_where_the_picture_changed(product: str, name: str, size: in
         assert mask.sum() >= 12
         assert mask.mean() < 0.75
         change = np.abs(painted.astype(int) - image).max(axis=2)
-        outside = ~ndimage.binary_dilation(mask, iterations=3)
+        outside = ~ndimage.binary_dilation(mask, np.ones((7, 7)))
         assert change[outside].max(initial=0) == 0
         assert change[mask].mean() > 8
         assert (change[mask] > 2).mean() > 0.6
@@ -85,3 +85,45 @@ def test_an_image_of_another_kind_is_refused() -> None:
         defects.add("wood", "hole", np.zeros((64, 64, 3)), np.random.default_rng(0))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"\(64, 64\)"):
         defects.add("wood", "hole", np.zeros((64, 64), np.uint8), np.random.default_rng(0))
+
+
+def test_several_concrete_defects_can_be_painted_on_one_picture() -> None:
+    rng = np.random.default_rng(4)
+    clean = textures.draw("concrete", 96, rng)
+    image, union = clean, np.zeros((96, 96), np.bool_)
+    for name in ("CorrosionStain", "Spallation", "Crack"):
+        image, mask = defects.add("concrete", name, image, rng)
+        union |= mask
+    changed = np.abs(image.astype(int) - clean).max(axis=2) > 12
+    assert (changed & ~ndimage.binary_dilation(union, np.ones((7, 7)))).sum() == 0
+    assert (changed & union).sum() > 0.7 * union.sum()
+
+
+def test_defects_of_a_turned_part_stay_on_the_part() -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        image = textures.draw("sdi_a", 96, rng)
+        _, mask = defects.add("sdi_a", "spots", image, rng)
+        y, x = np.argwhere(mask).mean(0)
+        assert np.hypot(y - 48, x - 48) < 48
+
+
+def test_the_weak_ellipse_covers_the_mask_and_is_convex_and_coarser() -> None:
+    mask = np.zeros((64, 80), np.bool_)
+    mask[20:24, 10:40] = True
+    mask[24:34, 36:40] = True
+    weak = defects.weak_ellipse(mask)
+    assert (weak >= mask).all()
+    assert weak.sum() > 1.5 * mask.sum()
+    assert not weak[:, 60:].any()
+    for line in (*weak, *weak.T):  # every row and column of an ellipse is one run
+        assert np.abs(np.diff(np.pad(line, 1).astype(int))).sum() in (0, 2)
+
+
+def test_the_weak_ellipse_of_tiny_and_empty_masks() -> None:
+    mask = np.zeros((32, 32), np.bool_)
+    assert not defects.weak_ellipse(mask).any()
+    mask[5, 6] = True
+    weak = defects.weak_ellipse(mask)
+    assert weak[5, 6]
+    assert weak.sum() < 12

@@ -63,3 +63,10 @@ def test_smooth_noise_is_as_smooth_as_asked() -> None:
 def test_stretched_noise_runs_vertically() -> None:
     field = noise.smooth((128, 128), np.random.default_rng(3), (0.5, 0.02))
     assert np.abs(np.diff(field, axis=1)).mean() > 5 * np.abs(np.diff(field, axis=0)).mean()
+
+
+def test_the_second_nearest_point_of_cells_is_never_nearer() -> None:
+    first, second = noise.cells((90, 70), np.random.default_rng(0), 0.1)
+    assert (second >= first).all()
+    assert first.max() < 1.5
+    assert first.min() < 0.2

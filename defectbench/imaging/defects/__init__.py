@@ -10,13 +10,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from defectbench.imaging.defects import metal, surfaces
-from defectbench.imaging.defects.canvas import Canvas
+from defectbench.imaging.defects import concrete, dagm, metal, surfaces
+from defectbench.imaging.defects.canvas import Canvas, foreground
+from defectbench.imaging.defects.dagm import weak_ellipse
 from defectbench.imaging.textures.noise import Image, Mask
+
+__all__ = ["LEAST_AREA", "add", "names", "weak_ellipse"]
 
 Painting = Callable[[Canvas, np.random.Generator], None]
 
 LEAST_AREA = 12  # pixels; a smaller occurrence is drawn anew
+LEAST_CHANGE = 10.0  # grey levels, mean over the mask; so is a fainter one
 _ATTEMPTS = 20
 
 _PAINTINGS: dict[str, dict[str, Painting]] = {
@@ -48,7 +52,23 @@ _PAINTINGS: dict[str, dict[str, Painting]] = {
         "Fray": metal.tile_fray,
         "Uneven": metal.tile_uneven,
     },
+    "concrete": {
+        "Crack": concrete.crack,
+        "Spallation": concrete.spallation,
+        "Efflorescence": concrete.efflorescence,
+        "ExposedBars": concrete.exposed_bars,
+        "CorrosionStain": concrete.corrosion_stain,
+    },
+    **{f"dagm_{k}": {"defect": painting} for k, painting in enumerate(dagm.CLASSES, 1)},
+    "commutator": {"defect": metal.fracture},
+    "ksdd2": {"defect": metal.imperfection},
+    **{
+        product: {"scratches": metal.scratches, "spots": metal.spots}
+        for product in ("sdi_a", "sdi_b", "sdi_c")
+    },
 }
+
+_PARTS = frozenset({"sdi_a"})  # products seen on a plain background: defects stay on the part
 
 
 def names(product: str) -> tuple[str, ...]:
@@ -73,7 +93,8 @@ def add(product: str, defect: str, image: Image, rng: np.random.Generator) -> tu
         rng: the only source of chance.
 
     Returns:
-        The picture, uint8 (H, W, 3), and the mask, bool (H, W), True on the defect; at least 12 pixels.
+        The picture, uint8 (H, W, 3), and the mask, bool (H, W), True on the defect; at least 12 pixels,
+        visibly different from before.
 
     Raises:
         ValueError: no such product or defect, or the image is not uint8 (H, W, 3).
@@ -83,12 +104,21 @@ def add(product: str, defect: str, image: Image, rng: np.random.Generator) -> tu
         raise ValueError(f"{product} has no defect {defect!r}; it has {', '.join(known)}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image is {image.dtype} {image.shape}; want uint8 (H, W, 3)")
+    region = foreground(image) if product in _PARTS else None
     for _ in range(_ATTEMPTS):
-        canvas = Canvas(image)
+        canvas = Canvas(image, region)
         _PAINTINGS[product][defect](canvas, rng)
         painted, mask = canvas.finish()
-        if mask.sum() >= LEAST_AREA:
+        if _visible(image, painted, mask):
             return painted, mask
     raise ValueError(
         f"{defect} on {product} found no room in an image of {image.shape[:2]}; draw it larger"
     )
+
+
+def _visible(before: Image, after: Image, mask: Mask) -> bool:
+    """Whether the mask is large enough and the picture differs from before on most of it."""
+    if mask.sum() < LEAST_AREA:
+        return False
+    change = np.abs(after[mask].astype(np.int16) - before[mask]).max(axis=1)
+    return bool(change.mean() >= LEAST_CHANGE and (change > 3).mean() >= 0.6)

@@ -108,3 +108,19 @@ def _window(mask: Mask, margin: int) -> tuple[slice, slice]:
         slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
         slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
     )
+
+
+def foreground(image: Image, difference: float = 28.0) -> Mask:
+    """Where the part lies on a plain background, bool (H, W): pixels unlike the border's colour, filled.
+
+    `difference` is in grey levels. Everything counts as the part where nothing stands out.
+    """
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    away = np.abs(image.astype(np.float32) - np.median(border, axis=0)).max(axis=2)
+    part = ndimage.binary_fill_holes(ndimage.uniform_filter(away, 3) > difference)
+    label, count = ndimage.label(part)
+    if not count:
+        return np.ones(image.shape[:2], np.bool_)
+    areas = np.bincount(label.ravel())[1:]
+    kept: Mask = np.isin(label, 1 + np.flatnonzero(areas > 0.05 * areas.max()))
+    return kept

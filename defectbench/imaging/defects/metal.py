@@ -121,3 +121,70 @@ def tile_uneven(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.shade(shapes.soft(depth, 1.5), np.asarray(gain + 0.14 * comb, np.float32))
     line = np.exp(-((depth / max(0.008 * unit, 0.8)) ** 2)) * shapes.soft(depth)
     canvas.shade((0.5 * line).astype(np.float32), 0.8)
+
+
+def fracture(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Commutator: one fine dark fracture of the moulding, wandering, mostly across the structure."""
+    at = canvas.place(rng, 0.25)
+    angle = rng.choice([0.0, np.pi]) + rng.normal(0, 0.5)
+    reach = rng.uniform(0.2, 0.5)
+    start = (
+        at[0] - 0.5 * reach * canvas.side * np.sin(angle),
+        at[1] - 0.5 * reach * canvas.side * np.cos(angle),
+    )
+    level = rng.uniform(0.25, 0.4) * float(canvas.image.mean())
+    width = rng.uniform(0.006, 0.012)
+    marks.crack(canvas, rng, start, angle, reach, width, level, int(rng.integers(0, 2)), 0.4, 0.2)
+
+
+def imperfection(canvas: Canvas, rng: np.random.Generator) -> None:
+    """KolektorSDD2: scratches, spots or a smeared imperfection, all under one name."""
+    kind = rng.integers(3)
+    at = canvas.place(rng, 0.2)
+    if kind == 0:
+        angle = rng.uniform(0, np.pi)
+        for _ in range(rng.integers(1, 4)):
+            near = (
+                at[0] + rng.normal(0, 0.06) * canvas.side,
+                at[1] + rng.normal(0, 0.06) * canvas.side,
+            )
+            marks.scratch(canvas, rng, near, rng.uniform(0.2, 0.5), 0.016, angle, 1.75, 0.05)
+    elif kind == 1:
+        spots(canvas, rng)
+    else:
+        radius, angle = rng.uniform(0.08, 0.18), np.pi / 2 + rng.normal(0, 0.4)
+        factor, aspect = float(rng.choice([0.55, 1.65])), rng.uniform(1.5, 3.5)
+        marks.stain(canvas, rng, at, radius, (factor,) * 3, 0.3, 0.35, aspect, angle)
+
+
+def spots(canvas: Canvas, rng: np.random.Generator) -> None:
+    """One to five dark or pale spots with a soft halo."""
+    y, x = canvas.place(rng, 0.15)
+    factor = rng.uniform(0.3, 0.55) if rng.random() < 0.7 else rng.uniform(1.5, 1.8)
+    for _ in range(rng.integers(1, 6)):
+        near = (y + rng.normal(0, 0.06) * canvas.side, x + rng.normal(0, 0.06) * canvas.side)
+        if canvas.region is not None and not canvas.region[_clip(near, canvas.shape)]:
+            near = (y, x)
+        radius, aspect = rng.uniform(0.012, 0.035), rng.uniform(1, 1.6)
+        marks.stain(
+            canvas, rng, near, radius, (factor,) * 3, 0.35, 0.25, aspect, rng.uniform(0, 3), 0.1
+        )
+
+
+def scratches(canvas: Canvas, rng: np.random.Generator) -> None:
+    """One to four bright scratches side by side, each with a dark lip."""
+    at, angle = canvas.place(rng, 0.22), rng.uniform(0, np.pi)
+    for _ in range(rng.integers(1, 5)):
+        near = (
+            at[0] + rng.normal(0, 0.05) * canvas.side,
+            at[1] + rng.normal(0, 0.05) * canvas.side,
+        )
+        length, width = rng.uniform(0.12, 0.42), rng.uniform(0.006, 0.013)
+        turn = angle + rng.normal(0, 0.15)
+        marks.scratch(
+            canvas, rng, near, length, width, turn, rng.uniform(1.8, 2.3), 0.03, 0.3, -0.4
+        )
+
+
+def _clip(at: tuple[float, float], shape: tuple[int, int]) -> tuple[int, int]:
+    return min(max(int(at[0]), 0), shape[0] - 1), min(max(int(at[1]), 0), shape[1] - 1)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from defectbench.imaging.textures.noise import Field, Shape, smooth
 
@@ -165,3 +166,22 @@ def box(
     across = np.cos(angle) * y - np.sin(angle) * x
     depth: Field = np.minimum(size[0] / 2 - np.abs(along), size[1] / 2 - np.abs(across))
     return depth.astype(np.float32)
+
+
+def displaced(picture: Field, down: Field, right: Field) -> Field:
+    """Picture (H, W, 3) whose content is moved by (down, right) pixels, each (H, W), bilinearly."""
+    height, width = picture.shape[:2]
+    out = picture.copy()
+    moved = np.argwhere((down != 0) | (right != 0))
+    if not len(moved):
+        return out
+    (top, left), (bottom, last) = moved.min(0), moved.max(0)
+    window = (slice(top, bottom + 1), slice(left, last + 1))
+    y = np.arange(height, dtype=np.float32)[:, None] - down
+    x = np.arange(width, dtype=np.float32)[None, :] - right
+    where = np.stack([y[window], x[window]])
+    for channel in range(picture.shape[2]):
+        out[window][..., channel] = ndimage.map_coordinates(
+            picture[..., channel], where, order=1, mode="nearest"
+        )
+    return out

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from defectbench.imaging.textures import metal, surfaces
+from defectbench.imaging.textures import dagm, metal, surfaces
 from defectbench.imaging.textures.noise import Field, Image, Shape, to_bytes
 
 Drawing = Callable[[Shape, np.random.Generator], Field]
@@ -20,6 +20,13 @@ _DRAWINGS: dict[str, Drawing] = {
     "carpet": surfaces.carpet,
     "tile": surfaces.tile,
     "magnetic_tile": metal.magnetic_tile,
+    "concrete": surfaces.concrete,
+    **{f"dagm_{k}": drawing for k, drawing in enumerate(dagm.CLASSES, 1)},
+    "commutator": metal.commutator,
+    "ksdd2": metal.ksdd2,
+    "sdi_a": metal.sdi_a,
+    "sdi_b": metal.sdi_b,
+    "sdi_c": metal.sdi_c,
 }
 
 PRODUCTS: tuple[str, ...] = tuple(_DRAWINGS)

@@ -149,3 +149,32 @@ def _spline(
     )
     weight /= np.sqrt((weight**2).sum(axis=1, keepdims=True))  # unit variance at every pixel
     return first[:, None] + np.arange(4), weight.astype(np.float32), int(first[-1]) + 4
+
+
+def cells(shape: Shape, rng: np.random.Generator, scale: float) -> tuple[Field, Field]:
+    """Distances to the nearest and second nearest of scattered points `scale` apart, in units of it.
+
+    One point is jittered in each square of a lattice (Worley 1996); second minus first is small on
+    the borders between cells.
+    """
+    unit = max(scale * side(shape), 2.0)
+    rows, columns = int(shape[0] / unit) + 4, int(shape[1] / unit) + 4
+    jitter = 0.1 + 0.8 * rng.random((2, rows, columns), dtype=np.float32)
+    y = (np.arange(shape[0], dtype=np.float32)[:, None] + 0.5) / np.float32(unit) + 1
+    x = (np.arange(shape[1], dtype=np.float32)[None, :] + 0.5) / np.float32(unit) + 1
+    column = x[0].astype(np.intp)
+    first, second = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for start in range(0, shape[0], 64):  # strips that stay in the cache
+        here = slice(start, start + 64)
+        row = y[here, 0].astype(np.intp)
+        best = np.full((len(row), shape[1]), 9.0, np.float32)
+        other = best.copy()
+        for dy in (-1, 0, 1):
+            for dx in (-1, 0, 1):
+                down = row[:, None] + dy + jitter[0][row + dy].take(column + dx, axis=1) - y[here]
+                right = column + dx + jitter[1][row + dy].take(column + dx, axis=1) - x
+                away = (down * down + right * right).astype(np.float32)
+                np.minimum(other, np.maximum(best, away), out=other)
+                np.minimum(best, away, out=best)
+        first[here], second[here] = best, other
+    return np.sqrt(first), np.sqrt(second)

@@ -1,4 +1,4 @@
-"""Textured surfaces: wood, carpet, tile."""
+"""Textured surfaces: wood, carpet, tile, concrete."""
 
 from __future__ import annotations
 
@@ -90,3 +90,23 @@ def tile(shape: Shape, rng: np.random.Generator) -> Field:
     tone -= 78 * sigmoid(-coarse + 0.3 * ground, 1.05, 0.5) + 45 * sigmoid(-fine, 1.35, 0.6)
     tone = (138 + 12 * ground + np.float32(seen) * tone) * light(shape, rng, 0.05)
     return tint(tone, (1.0, rng.uniform(0.965, 0.985), rng.uniform(0.90, 0.95)))
+
+
+def concrete(shape: Shape, rng: np.random.Generator) -> Field:
+    """Weathered concrete: mottled, sandy, with pores, run-off streaks and sometimes a board mark."""
+    y, x = coordinates(shape)
+    mottle = fractal(shape, rng, 0.4, octaves=5, gain=0.65)
+    grain = smooth(shape, rng, 0.006) + 0.6 * white(shape, rng)
+    tone = rng.uniform(128, 172) + 13 * mottle + 5 * grain
+    tone -= 9 * sigmoid(smooth(shape, rng, (0.6, 0.05)), 0.6, 1.5)
+    pit = smooth(shape, rng, max(0.011, 2.0 / side(shape)))
+    hollow = sigmoid(pit + 0.3 * smooth(shape, rng, 0.2), 2.5, 0.6)
+    tone -= 50 * hollow
+    tone += 14 * (sigmoid(pit, 1.7, 0.8) - hollow)
+    if rng.random() < 0.35:  # joint between shuttering boards
+        along, across = (y, x) if rng.random() < 0.5 else (x, y)
+        where = rng.uniform(0.1, 0.9) + 0.04 * (along - 0.5) * rng.normal()
+        joint = np.asarray((across - where) * 120, np.float32)
+        tone += 9 * np.tanh(2 * joint) * np.exp(-(joint**2) / 40) - 16 * np.exp(-(joint**2))
+    tone *= light(shape, rng, 0.12)
+    return tint(tone, (1.0, rng.uniform(0.97, 1.0), rng.uniform(0.9, 0.97)))
