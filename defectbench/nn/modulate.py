@@ -117,6 +117,7 @@ class OneDimSpade(nn.Module):
         """Normalise and modulate: (B, C, H, W) and (B, U) give (B, C, H, W)."""
         spread = self.spread(condition).unflatten(1, (1, *self.size))  # (B, 1, H, W)
         gain, bias = self.modulate(F.leaky_relu(self.shared(spread), 0.2)).chunk(2, 1)
-        variance, mean = torch.var_mean(x, 1, keepdim=True, correction=0)  # (B, 1, H, W) each
-        modulated: Tensor = (x - mean) * torch.rsqrt(variance + self.eps) * gain + bias
-        return modulated
+        wide = x.float()  # differences of nearly equal numbers
+        variance, mean = torch.var_mean(wide, 1, keepdim=True, correction=0)  # (B, 1, H, W) each
+        modulated: Tensor = (wide - mean) * torch.rsqrt(variance + self.eps) * gain + bias
+        return modulated.to(x.dtype)

@@ -1,0 +1,345 @@
+"""DCDGANc: defect contents on a constant background, from a class and a random code (Wei et al., CVPR Workshops 2023).
+
+A VAE-GAN in the manner of BicycleGAN whose source image is a constant map that names the class. It is trained on defect
+contents alone (images whose background is one colour), so that watershed finds the mask of what it makes, and blending
+puts that into any normal image, also of another product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from defectbench.batch import Request, Sample, TrainBatch
+from defectbench.config import UserError
+from defectbench.generators.base import Generator, MaskSource
+from defectbench.nn import losses
+from defectbench.nn.held import held
+from defectbench.nn.initial import normal_
+from defectbench.nn.modulate import AdaIN, Norm, OneDimSpade, instance
+from defectbench.nn.patchgan import PatchCritic, PatchTrunk
+from defectbench.nn.penalties import wgan_gp
+from defectbench.nn.turns import Turns
+
+NormName = Literal["od_spade", "adain", "instance"]
+AdversarialName = Literal["least_squares", "least_squares_mean", "log"]
+
+
+class Block(nn.Module):
+    """Convolution, normalisation steered by the code, leaky ReLU."""
+
+    def __init__(self, conv: nn.Module, norm: nn.Module | None, *, up: bool = False) -> None:
+        """Take the layers; `up` doubles the size first, nearest neighbour."""
+        super().__init__()
+        self.conv, self.norm, self.up = conv, norm, up
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """(B, C, H, W) and (B, U) to (B, C', H', W')."""
+        if self.up:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x, code)
+        return F.leaky_relu(x, 0.2)
+
+
+class SharedNormBlock(nn.Module):
+    """Residual block whose two normalisations are one module, as in the authors' code."""
+
+    def __init__(self, channels: int, norm: nn.Module) -> None:
+        """Make both convolutions."""
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = norm
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """(B, C, H, W) and (B, U) to (B, C, H, W)."""
+        h = F.leaky_relu(self.norm(self.first(x), code), 0.2)
+        residual: Tensor = self.norm(self.second(h), code)
+        return x + residual
+
+
+class ContentNetwork(nn.Module):
+    """From a constant map and a code to a content image (paper, Fig. 2b).
+
+    Args:
+        size: side of the image, pixels.
+        code: length U of the code: latent and class.
+        base: width of the first convolution.
+        blocks: residual blocks.
+        norm: what steers the features.
+    """
+
+    def __init__(self, *, size: int, code: int, base: int, blocks: int, norm: NormName) -> None:
+        """Build down, residual and up part; as many downs as leave 2 pixels, at most 5."""
+        super().__init__()
+        downs = max(d for d in range(1, 6) if size % 2**d == 0 and size >> d >= 2)
+        widths = [min(base * 2**level, base * 8) for level in range(downs)]
+        self.size = size
+        # The ablation without steering sees the code as a fourth input channel.
+        self.spread = nn.Linear(code, size * size) if norm == "instance" else None
+
+        def steer(level: int) -> Norm:
+            if norm == "od_spade":
+                return partial(OneDimSpade, code=code, size=(size >> level, size >> level))
+            if norm == "adain":
+                return partial(AdaIN, code=code, around_one=False, eps=1e-4)
+            return instance()
+
+        bias = norm == "od_spade"  # the others subtract each channel's mean, and the bias with it
+        first = nn.Conv2d(3 if self.spread is None else 4, base, 4, 2, padding=1)
+        layers: list[nn.Module] = [Block(first, None)]
+        channels = base
+        for level, width in enumerate(widths[1:], start=2):
+            conv = nn.Conv2d(channels, width, 4, 2, padding=1, bias=bias)
+            layers.append(Block(conv, steer(level)(width)))
+            channels = width
+        layers.extend(SharedNormBlock(channels, steer(downs)(channels)) for _ in range(blocks))
+        for level in range(downs - 1, 0, -1):
+            conv = nn.Conv2d(channels, channels // 2, 3, padding=1, bias=bias)
+            layers.append(Block(conv, steer(level)(channels // 2), up=True))
+            channels //= 2
+        self.layers = nn.ModuleList(layers)
+        self.out = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self, code: Tensor, value: Tensor) -> Tensor:
+        """Draw: codes (B, U) and class values (B,) to images (B, 3, H, W) in [-1, 1]."""
+        x = value[:, None, None, None].expand(-1, 3, self.size, self.size)
+        if self.spread is not None:
+            extra = self.spread(code).unflatten(1, (1, self.size, self.size))
+            x = torch.cat([x, extra], 1)
+        for layer in self.layers:
+            x = layer(x, code)
+        return torch.tanh(self.out(F.interpolate(x, scale_factor=2, mode="nearest")))
+
+
+class ContentEncoder(nn.Module):
+    """From an image to mean and logarithmic variance of its latent code (paper, Fig. 2c).
+
+    The normalisation's epsilon is 0.8, as in the authors' code; so it leaves contrast, which the code has to carry.
+    """
+
+    def __init__(self, *, size: int, width: int, latent: int) -> None:
+        """Build one convolution and two linear layers."""
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, width, 7, 2, padding=3, bias=False),
+            nn.InstanceNorm2d(width, eps=0.8),
+            nn.ReLU(),
+            nn.AvgPool2d(8),
+            nn.Flatten(),
+        )
+        self.moments = nn.Linear(width * (size // 16) ** 2, 2 * latent)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) to mean (B, Z) and log variance (B, Z)."""
+        mean, log_variance = self.moments(self.features(image)).float().chunk(2, 1)
+        return mean, log_variance
+
+
+class ContentCritic(nn.Module):
+    """Patch critic that sees the class as a fourth channel, made by a linear layer (paper, Fig. 2d)."""
+
+    def __init__(self, *, size: int, width: int, classes: int) -> None:
+        """Build four convolutions and the head."""
+        super().__init__()
+        self.spread = nn.Linear(classes, size * size)
+        trunk = PatchTrunk(
+            in_ch=4,
+            widths=[width * 2**level for level in range(4)],
+            norm=nn.InstanceNorm2d,
+            norm_first=True,
+        )
+        self.critic = PatchCritic(trunk, kernel=3)
+
+    def forward(self, image: Tensor, weights: Tensor) -> Tensor:
+        """(B, 3, H, W) and class weights (B, K) to logits (B, 1, h, w)."""
+        extra = self.spread(weights).unflatten(1, (1, *image.shape[2:]))
+        logits: Tensor = self.critic(torch.cat([image, extra], 1))
+        return logits
+
+
+def class_values(classes: int, rule: Literal["code", "paper"]) -> Tensor:
+    """Give the constant that fills the source image of each class: (K,) in [-1, 1].
+
+    Args:
+        classes: K.
+        rule: "code" spreads them from -1 to 1; "paper" is its eq. 1, `2 n / K - 1`, n = 0 .. K - 1.
+    """
+    if rule == "code":
+        return torch.linspace(-1, 1, classes)
+    return torch.arange(classes) * (2 / classes) - 1
+
+
+_ADVERSARIAL: Mapping[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "least_squares": (losses.least_squares_critic, losses.least_squares_generator),
+    "least_squares_mean": (
+        lambda real, fake: losses.least_squares_critic(real.float().mean(), fake.float().mean()),
+        lambda fake: losses.least_squares_generator(fake.float().mean()),
+    ),
+    "log": (losses.logistic_critic, losses.logistic_generator),
+}
+
+
+class DcdganC(Generator):
+    """Diversified and multi-class controllable defect contents from constant source images.
+
+    Args:
+        size: side of the images, pixels; a multiple of 16, at least 32.
+        defects: names of the classes.
+        products: names of the products; the network does not see them.
+        norm: what steers the generator: the paper's OD-SPADE or one of its two ablations.
+        base: width of the generator's first convolution; encoder and critic begin at twice that.
+        blocks: residual blocks.
+        latent: length of the random code.
+        class_value: how classes become constants; the paper's equation never reaches 1.
+        adversarial: "least_squares" on the patch map; "least_squares_mean" as the authors' code, on the mean over
+            patches and batch; "log" as the paper's eq. 6, non-saturating.
+        gp: gradient penalty of the mean "logit", or of the "loss" as the authors' code.
+        gp_weight: of the mean of the penalties of both fakes; with gp="loss" the authors' code is 5.
+        pixel_weight: of the reconstruction, lambda_p.
+        latent_weight: of the latent loss, lambda_l.
+        kl_weight: of the divergence, summed over the code, mean over the batch; the paper's 0.01 at batch 20.
+        lr: of all three optimisers.
+    """
+
+    paper: ClassVar[str] = (
+        "Wei et al., Diversified and Multi-Class Controllable Industrial Defect Synthesis for Data Augmentation "
+        "and Transfer, CVPR Workshops 2023, https://openaccess.thecvf.com/content/CVPR2023W/VISION/"
+    )
+    streams: ClassVar[frozenset[str]] = frozenset({"defect"})
+    reads: ClassVar[frozenset[str]] = frozenset()
+    mask_source: ClassVar[MaskSource] = "watershed"
+    tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "blocks": 1}
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        defects: Sequence[str],
+        products: Sequence[str],
+        norm: NormName = "od_spade",
+        base: int = 32,  # authors' code
+        blocks: int = 4,  # authors' command line; its class says 6
+        latent: int = 8,  # authors' code
+        class_value: Literal["code", "paper"] = "code",
+        adversarial: AdversarialName = "least_squares",
+        gp: Literal["logit", "loss"] = "logit",
+        gp_weight: float = 10.0,  # sec. 3.1
+        pixel_weight: float = 10.0,  # sec. 3.1
+        latent_weight: float = 1.0,  # sec. 3.1
+        kl_weight: float = 0.2,  # sec. 3.1: 0.01, summed over batches of 20
+        lr: float = 5e-4,  # sec. 3.1
+    ) -> None:
+        """Build the three networks.
+
+        Raises:
+            UserError: the size does not fit the networks.
+        """
+        self.save_hyperparameters()
+        super().__init__(size=size, defects=defects, products=products)
+        if size < 32 or size % 16:
+            raise UserError(f"dcdgan_c: size is {size}; wants a multiple of 16, at least 32")
+        classes = len(self.defects)
+        self.generator = ContentNetwork(
+            size=size, code=latent + classes, base=base, blocks=blocks, norm=norm
+        )
+        self.encoder = ContentEncoder(size=size, width=2 * base, latent=latent)
+        self.critic = ContentCritic(size=size, width=2 * base, classes=classes)
+        normal_(self.generator)
+        normal_(self.critic)
+        self.values: Tensor
+        self.register_buffer("values", class_values(classes, class_value), persistent=False)
+        self.latent, self.gp, self.lr = latent, gp, lr
+        self.gp_weight, self.pixel_weight = gp_weight, pixel_weight
+        self.latent_weight, self.kl_weight = latent_weight, kl_weight
+        self.critic_loss, self.generator_loss = _ADVERSARIAL[adversarial]
+        self.turn = Turns(self, "generator", "encoder", "critic")
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Give one Adam each, betas (0.5, 0.999) (sec. 3.1)."""
+        networks = (self.generator, self.encoder, self.critic)
+        return [Adam(n.parameters(), lr=self.lr, betas=(0.5, 0.999)) for n in networks]
+
+    def make(self, latent: Tensor, weights: Tensor) -> Tensor:
+        """Make contents: latent codes (B, Z) and class weights (B, K) to images (B, 3, H, W) in [-1, 1]."""
+        image: Tensor = self.generator(torch.cat([latent, weights], 1), weights @ self.values)
+        return image
+
+    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+        """Train as Table 1 of the paper: encoder and generator, the latent loss for the generator alone, the critic."""
+        real, c = batch["defect"]["image"], _weights(batch["defect"]["defects"])
+        with self.turn("generator", "encoder") as turn:
+            mean, log_variance = self.encoder(real)
+            encoded = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()  # eq. 3
+            drawn = torch.randn_like(mean)
+            made = self.make(torch.cat([encoded, drawn]), torch.cat([c, c]))  # (2B, 3, H, W)
+            rebuilt, invented = made.chunk(2)
+            with held(self.encoder):  # it may not help the generator by changing its mind
+                found, _ = self.encoder(invented)
+            judged = self.critic(made, torch.cat([c, c])).chunk(2)
+            adversarial = self.generator_loss(judged[0]) + self.generator_loss(judged[1])
+            kl = losses.kl(mean, log_variance)
+            pixel, latent = losses.l1(rebuilt, real), losses.l1(found, drawn)
+            turn.backward(
+                adversarial
+                + self.pixel_weight * pixel
+                + self.kl_weight * kl
+                + self.latent_weight * latent
+            )
+        with self.turn("critic") as turn:
+            made = made.detach()
+            verdict = self.critic(torch.cat([real, made]), c.repeat(3, 1))
+            on_real, on_rebuilt, on_invented = verdict.chunk(3)
+            # Two pairs: the real images count twice, each kind of fake once (eq. 6).
+            critic = self.critic_loss(on_real, on_rebuilt) + self.critic_loss(on_real, on_invented)
+            penalty = self.penalty(real, made, c)
+            turn.backward(critic + self.gp_weight * penalty)
+        self.report(
+            generator_adversarial=adversarial,
+            generator_pixel=pixel,
+            generator_latent=latent,
+            encoder_kl=kl,
+            critic_adversarial=critic,
+            critic_penalty=penalty,
+        )
+
+    def penalty(self, real: Tensor, made: Tensor, weights: Tensor) -> Tensor:
+        """Penalise the critic's gradient between real images (B) and both kinds of fakes (2B), averaged over both."""
+        if self.gp == "logit":
+            mix = torch.rand(len(made), 1, 1, 1, device=real.device)
+            judge = partial(self.critic, weights=weights.repeat(2, 1))
+            return wgan_gp(judge, real.repeat(2, 1, 1, 1), made, mix, reduce="mean")
+        mix = torch.rand(len(real), 1, 1, 1, device=real.device)
+
+        def loss(image: Tensor) -> Tensor:
+            logits: Tensor = self.critic(image, weights)
+            return (logits.mean() - 1).square()
+
+        return torch.stack([wgan_gp(loss, real, fake, mix) for fake in made.chunk(2)]).mean()
+
+    def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
+        """Make contents; class weights that are not one-hot interpolate between classes (Fig. 5).
+
+        Raises:
+            UserError: a row asks for no defect at all.
+        """
+        if bool((request["defects"].sum(1) <= 0).any()):
+            raise UserError(
+                "dcdgan_c draws defects only; a row of the request has no class: name one of "
+                + ", ".join(self.defects)
+            )
+        latent = self.draw(len(request["defects"]), self.latent, rng=rng)
+        return Sample(image=self.make(latent, _weights(request["defects"])).float())
+
+
+def _weights(defects: Tensor) -> Tensor:
+    """Class weights (B, K) that sum to 1: one-hot for one defect, an average for several."""
+    return defects / defects.sum(1, keepdim=True).clamp(min=1e-6)

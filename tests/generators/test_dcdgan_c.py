@@ -1,0 +1,137 @@
+"""DCDGANc: sizes of the authors' networks, its update order, its normalisation, its class control."""
+
+import pytest
+import torch
+from short_training import build, check_trains, draw_batch, sample, train, train_batch
+
+from defectbench.batch import Request, request_of
+from defectbench.config import UserError
+from defectbench.generators.dcdgan_c import DcdganC, class_values
+from defectbench.nn import losses
+from defectbench.nn.modulate import AdaIN, OneDimSpade
+
+CONTENTS = {"contents": True}
+
+
+def _millions(network):
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [(64, (6.98, 0.03, 2.79)), (128, (7.05, 0.07, 2.86)), (256, (7.34, 0.27, 3.16))],
+)
+def test_sizes_are_those_of_the_authors_networks(size, sizes):
+    with torch.device("meta"):
+        module = DcdganC(size=size, defects=list("abcde"), products=["wood"])
+    found = [_millions(n) for n in (module.generator, module.encoder, module.critic)]
+    assert found == pytest.approx(sizes, abs=0.006)
+
+
+@pytest.mark.parametrize("norm", ["od_spade", "adain", "instance"])
+def test_every_weight_learns(norm):
+    check_trains(build(DcdganC, norm=norm), batch=train_batch({"defect"}, **CONTENTS))
+
+
+@pytest.mark.parametrize(
+    "options", [{"adversarial": "log"}, {"gp": "loss", "adversarial": "least_squares_mean"}]
+)
+def test_the_other_choices_train(options):
+    check_trains(build(DcdganC, **options), batch=train_batch({"defect"}, **CONTENTS), steps=2)
+
+
+def test_trains_in_bfloat16():
+    check_trains(build(DcdganC), precision="bf16-mixed", batch=train_batch({"defect"}, **CONTENTS))
+
+
+def test_reconstruction_improves():
+    batch = train_batch({"defect"}, **CONTENTS)
+    curve = [
+        step["generator_pixel"] for step in train(build(DcdganC, base=8, lr=4e-3), 50, batch=batch)
+    ]
+    assert sum(curve[-5:]) < 0.5 * sum(curve[:5])
+
+
+def test_encoder_learns_nothing_from_the_latent_loss():
+    """Two trainings that differ in the weight of the latent loss alone differ in the generator, not in the encoder."""
+    batch = train_batch({"defect"}, **CONTENTS)
+    ends = []
+    for weight in (0.0, 100.0):
+        module = build(DcdganC, latent_weight=weight)
+        train(module, 1, batch=batch)
+        ends.append({name: p.detach().clone() for name, p in module.named_parameters()})
+    same = {name for name in ends[0] if torch.equal(ends[0][name], ends[1][name])}
+    assert {name for name in ends[0] if name.startswith("encoder.")} <= same
+    assert not any(name.startswith("generator.layers") for name in same)
+
+
+def test_od_spade_normalises_across_channels_at_each_pixel():
+    torch.manual_seed(0)
+    layer = OneDimSpade(6, code=4, size=(3, 5))
+    x, code = torch.randn(2, 6, 3, 5), torch.randn(2, 4)
+    shifted = layer(x * 3 + torch.randn(2, 1, 3, 5), code)  # one scale and one shift per pixel
+    assert torch.allclose(shifted, layer(x, code), atol=1e-3)
+    flat = layer(torch.ones(2, 6, 3, 5), code)
+    assert flat.isfinite().all()
+    with torch.no_grad():
+        layer.modulate.weight.zero_()
+    assert layer(x, code).abs().max() == 0  # the gain is gamma, not 1 + gamma
+
+
+def test_adain_of_the_ablation_has_no_one_in_its_gain():
+    x, code = torch.randn(2, 3, 4, 4), torch.randn(2, 5)
+    for around_one in (True, False):
+        layer = AdaIN(3, code=5, around_one=around_one)
+        with torch.no_grad():
+            layer.affine.weight.zero_()
+            layer.affine.bias.zero_()
+        assert (layer(x, code).abs().max() > 0.1) == around_one
+
+
+def test_class_values_of_code_and_paper():
+    assert class_values(5, "code").tolist() == [-1, -0.5, 0, 0.5, 1]
+    assert class_values(4, "paper").tolist() == [-1, -0.5, 0, 0.5]
+    assert class_values(1, "code").isfinite().all()
+
+
+def test_real_images_weigh_twice_in_the_critics_loss():
+    """Eq. 6 with least squares: 2 (r - 1)^2 + a^2 + b^2 for logits r, a, b."""
+    real, rebuilt, invented = torch.tensor([0.0]), torch.tensor([2.0]), torch.tensor([3.0])
+    loss = losses.least_squares_critic(real, rebuilt) + losses.least_squares_critic(real, invented)
+    assert loss.item() == 2 * 1 + 4 + 9
+
+
+def test_class_code_and_noise_change_the_image_and_classes_interpolate():
+    module = build(DcdganC)
+    train(module, 2, batch=train_batch({"defect"}, **CONTENTS))
+    request = request_of(draw_batch())
+    image = sample(module, request)["image"]
+    assert image.shape == (4, 3, 32, 32)
+    assert image.dtype == torch.float32
+    assert image.abs().max() <= 1
+    assert torch.equal(image, sample(module, request)["image"])
+    assert not torch.equal(image, sample(module, request, seed=1)["image"])
+    other = Request(defects=request["defects"].roll(1, 1), product=request["product"])
+    assert not torch.equal(image, sample(module, other)["image"])
+    steps = torch.linspace(0, 1, 5)[:, None]
+    path = torch.cat([1 - steps, steps, torch.zeros(5, 1)], 1)
+    with torch.no_grad():
+        images = module.make(torch.zeros(1, 8).expand(5, 8), path)
+    assert (images.diff(dim=0).abs().amax((1, 2, 3)) > 0).all()
+
+
+def test_a_row_without_class_and_an_odd_size_are_refused():
+    module = build(DcdganC)
+    request = request_of(draw_batch(defective=False))
+    with pytest.raises(UserError, match="hole, scratch, stain"):
+        sample(module, request)
+    with pytest.raises(UserError, match="multiple of 16"):
+        build(DcdganC, size=40)
+
+
+def test_one_class_alone_trains():
+    module = DcdganC(size=32, defects=["hole"], products=["wood"], base=4, blocks=1)
+    batch = draw_batch(contents=True)
+    batch["defects"] = torch.ones(4, 1)
+    train(module, 1, batch={"defect": batch})
+    assert all(p.isfinite().all() for p in module.parameters())
