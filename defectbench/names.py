@@ -239,3 +239,31 @@ def find_table(name: str) -> Path:
     if name not in known:
         raise UserError(f"no table {name!r}; {nearest(name, known)}")
     return known[name]
+
+
+def abilities(entry: Entry) -> list[str]:
+    """Say what a generator can be asked for besides a label, from its class facts."""
+    reads = entry.facts.get("reads", frozenset())
+    said = {
+        "normal": "starts from a given normal image",
+        "mask": "places the defect inside a given mask",
+        "reference": "takes a reference image",
+    }
+    found = [text for key, text in said.items() if key in reads]
+    found += [str(text) for text in entry.facts.get("abilities", ())]
+    if entry.facts.get("mask_source", "none") != "none":
+        found.append("returns a mask")
+    return found
+
+
+def metric_summaries() -> dict[str, str]:
+    """List metrics: the scores of every task, and the set metrics of `metrics/`; name and what it is."""
+    found: dict[str, str] = {}
+    for task, entry in entries("tasks").items():
+        for metric, direction in entry.facts.get("better", {}).items():
+            found[metric] = f"{task} score, {direction} is better"
+    catalogue = PACKAGE / "metrics" / "catalogue.py"
+    if catalogue.is_file():
+        module = importlib.import_module("defectbench.metrics.catalogue")
+        found |= dict(module.SUMMARIES)
+    return found

@@ -1,0 +1,44 @@
+"""The command line. `--help` and `plan` import no torch; whatever a user can mend is one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from defectbench.config import UserError
+
+app = typer.Typer(
+    name="defectbench",
+    help="Benchmark generators of synthetic defects and the inspectors they are meant to help.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; errors of the user's are told without a traceback."""
+    # Sums of NumPy's linear algebra depend on its threads, and so would the bytes of a table.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from defectbench.cli import data, generators, look, tables  # noqa: F401  (they add their commands)
+
+    try:
+        app()
+    except UserError as error:
+        errors.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+    except KeyboardInterrupt:
+        errors.print("stopped; finished jobs are kept, run the same command again to go on")
+        sys.exit(130)
+    except OSError as error:
+        errors.print(f"error: {error.filename or ''}: {error.strerror or error}", style="red", markup=False)
+        sys.exit(2)

@@ -1,0 +1,223 @@
+"""Commands on tables: plan, run, collect, compare."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from defectbench.cli import app, console, errors
+from defectbench.config import UserError
+
+TableName = Annotated[str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")]
+PresetName = Annotated[str, typer.Option(help="smoke, small or paper.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="DEFECTBENCH_DATA",
+        help="Folder that holds the real datasets: mvtec_ad/, mtd/, … as published.",
+    ),
+]
+OutFolder = Annotated[Path, typer.Option(help="Where results go; jobs lie in its jobs/.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def say(text: str) -> None:
+    """Tell the user something, on standard error so that JSON stays clean."""
+    errors.print(text, markup=False, soft_wrap=True)
+
+
+@app.command()
+def plan(
+    table: TableName,
+    preset: PresetName = "smoke",
+    data: DataRoot = None,
+    out: OutFolder = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Show which jobs a table needs and which are done; runs nothing.
+
+    Example: `defectbench plan dcdgan_c/table5 --preset paper --data /datasets`
+    """
+    from rich.table import Table
+
+    from defectbench.bench.run import Options, describe, plan_table
+    from defectbench.bench.store import Store
+
+    planned = plan_table(table, Options(preset=preset, data=data, out=out), say)
+    told = describe(planned, Store(out / "jobs"))
+    if as_json:
+        typer.echo(json.dumps(told))
+        return
+    console.print(f"[bold]{told['table']}[/] {told['preset']}: {told['title']}")
+    console.print(told["about"], markup=False)
+    sheet = Table("stage", "jobs", "done", "failed", "running", "waiting")
+    for stage, states in told["stages"].items():
+        counts = [states.get(s, 0) for s in ("done", "failed", "running", "waiting")]
+        sheet.add_row(stage, *map(str, [sum(counts), *counts]))
+    console.print(sheet)
+    fits = sum(told["stages"].get("fit", {}).values())
+    console.print(f"{told['cells']} cells; {fits} fits serve them all")
+
+
+def make_executor(on: str, workers: int) -> Any:
+    """Build the executor that `--on` names."""
+    if on == "inline":
+        from defectbench.bench.executors.inline import Inline
+
+        return Inline()
+    if on == "local":
+        from defectbench.bench.executors.local import Local
+
+        gpus = _gpus()
+        return Local(workers or gpus or os.cpu_count() or 1, gpus)
+    raise UserError(f"--on {on}: expected inline or local")
+
+
+def _gpus() -> int:
+    """Count CUDA devices without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([d for d in visible.split(",") if d.strip()])
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+
+@app.command()
+def run(
+    tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Names of tables or YAML files.")],
+    preset: PresetName = "smoke",
+    data: DataRoot = None,
+    on: Annotated[str, typer.Option(help="inline: in this process; local: worker processes.")] = "inline",
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per GPU or core.")] = 0,
+    out: OutFolder = Path("results"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only these cells; keys: subset, method, arm, model, label."),
+    ] = None,
+    retry: Annotated[bool, typer.Option(help="Also try again what failed and would repeat.")] = False,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Devices per fit (DDP).")] = 1,
+    precision: Annotated[str, typer.Option(help="auto: bf16-mixed on CUDA, 32-true on CPU.")] = "auto",
+    tensorboard: Annotated[bool, typer.Option(help="Fits also write TensorBoard files.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run tables: every job that is not done yet, then CSV, Markdown, pictures and leaderboard.
+
+    Examples:
+
+    `defectbench run dcdgan_c/table5`
+
+    `defectbench run house/mtd --data /datasets --preset small --on local`
+
+    `defectbench run dcdgan_c/table5 --only method=StarGAN --only subset=wood`
+    """
+    from defectbench.bench.plan import parse_only
+    from defectbench.bench.run import Options, run_table
+    from defectbench.cli.board import LiveBoard
+
+    machine = {"accelerator": accelerator, "devices": devices, "precision": precision}
+    options = Options(
+        preset=preset,
+        data=data,
+        out=out,
+        only=parse_only(only or []),
+        retry=retry,
+        machine=machine,
+        tensorboard=tensorboard,
+    )
+    unexpected: dict[str, str] = {}
+    told = []
+    for table in tables:
+        with LiveBoard(console, quiet=as_json) as board:
+            outcome = run_table(table, options, make_executor(on, workers), board, say)
+        unexpected |= dict(outcome.failed)
+        fits = sum(job.stage == "fit" for job in outcome.plan.jobs.values())
+        told.append(
+            {
+                "table": outcome.plan.spec.name,
+                "preset": preset,
+                "done": outcome.done,
+                "reused": outcome.reused,
+                "cells": len(outcome.plan.cells),
+                "fits": fits,
+                "files": [str(f) for f in outcome.files],
+            }
+        )
+        if not as_json:
+            if not outcome.done:
+                console.print(f"{outcome.plan.spec.name} {preset}: nothing to do, {outcome.reused} jobs are done")
+            console.print(f"{len(outcome.plan.cells)} cells from {fits} fits", markup=False)
+            for file in outcome.files:
+                if file.suffix in {".csv", ".md", ".png"}:
+                    console.print(f"  {file}", markup=False, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(told))
+    if unexpected:
+        for label, reason in unexpected.items():
+            errors.print(f"failed: {label}: {reason}", markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def collect(out: OutFolder = Path("results")) -> None:
+    """Write every table and the leaderboard again from `records/` alone; needs no data and no jobs.
+
+    Example: `defectbench collect --out results`
+    """
+    from defectbench.bench.run import recollect
+
+    for file in recollect(out):
+        console.print(str(file), markup=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A CSV of ours.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two CSVs: differences with 95 % intervals, changes of rank, rows that do not match.
+
+    Example: `defectbench compare old/leaderboard.csv results/leaderboard.csv`
+    """
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from defectbench.bench.collect import read_csv
+    from defectbench.bench.compare import compare as compare_rows
+
+    found = compare_rows(read_csv(first), read_csv(second))
+    if as_json:
+        content = asdict(found)
+        for row in content["rows"]:
+            row |= {k: None for k in ("low", "high") if math.isnan(row[k])}
+        typer.echo(json.dumps(content))
+        return
+    sheet = Table("row", "first", "second", "difference", "95 % interval", "rank")
+    for row in found.rows:
+        interval = "" if math.isnan(row.low) else f"[{row.low:+.4f}, {row.high:+.4f}]"
+        rank = str(row.second_rank)
+        if row.first_rank != row.second_rank:
+            rank = f"{row.first_rank} → {row.second_rank}"
+        sheet.add_row(
+            " · ".join(v for k, v in row.key.items() if k != "preset"),
+            f"{row.first:.4f}",
+            f"{row.second:.4f}",
+            f"{row.second - row.first:+.4f}",
+            interval.replace("[", "\\["),
+            rank,
+        )
+    console.print(sheet)
+    for title, rows in (
+        (f"only in {first}", found.only_first),
+        (f"only in {second}", found.only_second),
+        ("without a number in one of them", found.without_number),
+    ):
+        for key in rows:
+            console.print(f"{title}: {' · '.join(key.values())}", markup=False, soft_wrap=True)
