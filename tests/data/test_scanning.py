@@ -54,7 +54,7 @@ def test_case_clashes_and_two_suffixes_of_one_stem_are_problems(tmp_path: Path) 
 
 def test_a_name_that_is_not_utf8_is_a_problem(tmp_path: Path) -> None:
     try:
-        os.rename(write(tmp_path / "a.png"), os.fsencode(tmp_path) + b"/\xff.png")
+        write(tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xff.png"))
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     scan = Scan("Test", tmp_path)
