@@ -147,7 +147,7 @@ class _Builder:
 
     def __init__(self, spec: TableSpec, preset: Preset, source: Source) -> None:
         self.spec, self.preset, self.source = spec, preset, source
-        self.dataset = names.find("datasets", spec.dataset)
+        self.dataset = names.find("datasets", spec.dataset).load()
         self.jobs: dict[str, Job] = {}
 
     def add(self, job: Job) -> str:
@@ -159,7 +159,7 @@ class _Builder:
         given = self.spec.defects.get(product) or self.spec.defects.get("all")
         if given:
             return given
-        known = self.dataset.facts.get("defects", {}).get(product)
+        known = self.dataset.defects.get(product)
         if not known:
             raise UserError(
                 f"{self.spec.name}: defects.{product}: {self.spec.dataset} does not say which defects it has; list them"
@@ -181,7 +181,7 @@ class _Builder:
             "size": preset.size,
             "crop": preset.crop,
             "normals_per_image": preset.normals_per_image,
-            "revision": self.dataset.facts.get("revision", 1),
+            "revision": self.dataset.revision,
             **images,
         }
         return self.add(Job("prepare", spec, {}, f"prepare {self.spec.dataset}/{product}"))
@@ -257,7 +257,7 @@ class _Builder:
         if with_method:
             generator = names.find("generators", self.spec.methods[entry.method].generator)
             revision.insert(0, f"{generator.name}:{generator.facts.get('revision', 1)}")
-        title = str(self.dataset.facts.get("title", self.spec.dataset))
+        title = self.dataset.title
         return Cell(
             dataset=f"{title} stand-in" if self.source.stand_in else title,
             stand_in=self.source.stand_in,

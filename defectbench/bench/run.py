@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from typing import Any
 from defectbench import names
 from defectbench.bench.collect import collect, published, write_csv
 from defectbench.bench.executors import Board, Executor
-from defectbench.bench.job import Job
 from defectbench.bench.plan import Plan, Source, make_plan
 from defectbench.bench.records import read_records, records_path, update_records
 from defectbench.bench.report import LEADERBOARD_COLUMNS, leaderboard, markdown
@@ -71,16 +69,15 @@ def find_source(spec: TableSpec, preset: str, data: Path | None, cache: Path, sa
     Raises:
         UserError: the root does not exist, or real data are needed and missing.
     """
-    entry = names.find("datasets", spec.dataset)
-    folder, title = str(entry.facts["folder"]), entry.facts["title"]
+    dataset = names.find("datasets", spec.dataset).load()()
+    folder, title = dataset.folder, dataset.title
     chosen = spec.preset(preset)
     if data is not None and not data.is_dir():
         raise UserError(f"{data}: no such folder; --data names the folder that holds {folder}/")
     root = data / folder if data is not None else None
     if root is not None and root.is_dir():
-        from defectbench.data.prepare import source_digest
+        from defectbench.data.digests import source_digest
 
-        dataset = entry.load()()
         digests = {
             product: source_digest(dataset.scan(root, [product]), cache / "digests.json")
             for product in spec.products

@@ -259,7 +259,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
 def _check_names(path: Path, spec: TableSpec) -> None:
     """Check every name and argument against what exists."""
     dataset = names.find("datasets", spec.dataset, f"{path}: dataset")
-    products = dataset.facts.get("products")
+    products = dataset.load().products
     for product in spec.products if products else ():
         if product not in products:
             raise UserError(f"{path}: products: no {product!r} in {spec.dataset}; {nearest(product, products)}")

@@ -43,7 +43,9 @@ class Dataset(ABC):
     defects: ClassVar[Mapping[str, tuple[str, ...]]]
     """Names of the defects by product."""
     counts: ClassVar[Mapping[str, int]]
-    """Expected number of images by `product/split/defect` as the fact sheet has it; normal is `good`."""
+    """Expected number of images by `product/split/defect` as published; normal is `good`."""
+    revision: ClassVar[int] = 1
+    """Raised when a change moves what is scanned or drawn."""
 
     @abstractmethod
     def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:

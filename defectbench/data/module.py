@@ -91,7 +91,10 @@ class ImageSet:
         return np.concatenate(
             [
                 np.array(
-                    [prepared.products.index(p) for p in prepared.table["product"].to_numpy()[rows]],
+                    [
+                        prepared.products.index(p)
+                        for p in prepared.table["product"].to_numpy()[rows]
+                    ],
                     dtype=np.int64,
                 )
                 for prepared, rows in self.parts
@@ -103,10 +106,7 @@ class ImageSet:
     def synthetic(self) -> npt.NDArray[np.bool_]:
         """True for images that a generator made, (N,)."""
         return np.concatenate(
-            [
-                prepared.table["source"].to_numpy()[rows] != "real"
-                for prepared, rows in self.parts
-            ]
+            [prepared.table["source"].to_numpy()[rows] != "real" for prepared, rows in self.parts]
             or [np.zeros(0, dtype=bool)]
         ).astype(bool)
 
@@ -270,7 +270,9 @@ class DefectData(LightningDataModule):
         """
         missing = wanted - set(self.streams)
         if missing:
-            raise UserError(f"training needs {', '.join(sorted(missing))} images, and there are none")
+            raise UserError(
+                f"training needs {', '.join(sorted(missing))} images, and there are none"
+            )
         self.stage, self.wanted, self.steps, self.start = stage, wanted, steps, start
 
     def at(self, step: int, rank: int = 0, world: int = 1) -> Batch | TrainBatch:
@@ -327,7 +329,8 @@ def contents_background(images: ImageSet, limit: int = 64) -> int:
     if not len(pixels):
         return 0
     return max(
-        (0, 255, 128), key=lambda value: float(torch.quantile((pixels - value).abs()[:1_000_000], 0.2))
+        (0, 255, 128),
+        key=lambda value: float(torch.quantile((pixels - value).abs()[:1_000_000], 0.2)),
     )
 
 

@@ -48,7 +48,7 @@ class Generator(LightningModule, ABC):
     reads: ClassVar[frozenset[str]]
     """What a `Request` must hold besides labels and product: of "normal", "mask", "reference"."""
     mask_source: ClassVar[MaskSource]
-    """Where its masks come from; "none" if it makes none."""
+    """Where its masks come from; "none" if it makes none, "watershed" if the sample stage finds them."""
     tiny: ClassVar[Mapping[str, Any]]
     """Arguments that train at 32 px in under a second, for the contract tests."""
     revision: ClassVar[int] = 1
@@ -57,6 +57,8 @@ class Generator(LightningModule, ABC):
     """Whether one model serves all defects of a product, or one model is fitted per defect."""
     learns: ClassVar[bool] = True
     """False for controls that only remember their training data."""
+    deterministic: ClassVar[bool] = False
+    """True if a request alone decides the image (StarGAN, CycleGAN): there is no noise to draw."""
     stand_ins_only: ClassVar[bool] = False
     """True for the oracle, which knows the process that drew the stand-ins."""
 

@@ -1,0 +1,64 @@
+# `make help` lists the targets. Each does its own set-up in .venv; a stamp makes sure it happens once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+# Sums depend on the number of threads, so one thread per process; two processes use two cores.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+
+PRESET ?= smoke
+OUT ?= results
+WORKERS ?= 0
+DATA ?= $(DEFECTBENCH_DATA)
+RUN = $(BIN)/defectbench run --preset $(PRESET) --out $(OUT) --on local --workers $(WORKERS) $(if $(DATA),--data $(DATA))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test reproduce reproduce-table5 results docs bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## prepare .venv and nothing else
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,detection,slurm]'
+	@touch $@
+
+reproduce-table5: $(STAMP) ## run every paper's Table 5; PRESET=smoke|small|paper DATA=folder
+	$(RUN) $(patsubst benchmarks/%.yaml,%,$(wildcard benchmarks/*/table5.yaml))
+
+reproduce: $(STAMP) ## one table: PAPER=dcdgan_c TABLE=4 PRESET=small DATA=/datasets
+	@test -n "$(PAPER)" -a -n "$(TABLE)" || { echo "give PAPER and TABLE, e.g. make reproduce PAPER=dcdgan_c TABLE=4 (see: defectbench list tables)"; exit 2; }
+	$(RUN) $(PAPER)/$(if $(wildcard benchmarks/$(PAPER)/table$(TABLE).yaml),table$(TABLE),$(TABLE))
+
+check: $(STAMP) ## format, lint, types and the fast tests; under 90 s
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow" --numprocesses 2
+
+format: $(STAMP) ## format and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(STAMP) ## everything that CI runs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest --numprocesses 2
+
+results: $(STAMP) ## write every CSV, Markdown table and the leaderboard again from results/records
+	$(BIN)/defectbench collect --out $(OUT)
+
+docs: $(STAMP) ## draw the pictures and tables of docs/ again
+	$(BIN)/python docs/make.py
+
+bench: $(STAMP) ## the performance benchmarks: ratios in one run
+	$(BIN)/python -m benchmarks.performance
+
+clean: ## remove .venv, caches and unfinished work; results/ stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

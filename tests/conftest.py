@@ -1,0 +1,85 @@
+"""Shared fixtures: a small decoded cache of drawn images, and one thread for everything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("YOLO_OFFLINE", "1")
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from defectbench.data.manifest import Manifest
+from defectbench.data.prepared import Prepared
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Sums depend on the number of threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real datasets; tests with the marker `data` are skipped where there is none."""
+    root = Path(os.environ.get("DEFECTBENCH_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (root / "mtd").is_dir():
+        pytest.skip("no real dataset: set DEFECTBENCH_DATA")
+    return root
+
+
+def draw_tree(folder: Path, *, size: int = 40, count: int = 8, defects: tuple[str, ...] = ("bright", "dark")) -> Manifest:
+    """Write tiny images with a bright or a dark square each, masks and a manifest; three splits."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    rows = []
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for split, n in (("train", count), ("val", count // 2), ("test", count // 2)):
+        for kind in (*defects, ""):
+            for i in range(n):
+                image = rng.normal(120, 12, (size, size, 3)).clip(0, 255)
+                mask = np.zeros((size, size), np.uint8)
+                if kind:
+                    side = int(rng.integers(size // 4, size // 2))
+                    y, x = rng.integers(2, size - side - 2, 2)
+                    mask[y : y + side, x : x + side] = 255
+                    image[mask > 0] = rng.normal(230 if kind == "bright" else 25, 8, ((mask > 0).sum(), 3)).clip(0, 255)
+                name = f"{split}-{kind or 'good'}-{i}"
+                Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{name}.png")
+                Image.fromarray(mask).save(folder / "images" / f"{name}_mask.png")
+                rows.append(
+                    {
+                        "id": name,
+                        "image": f"images/{name}.png",
+                        "mask": f"images/{name}_mask.png" if kind else "",
+                        "product": "plate",
+                        "defects": (kind,) if kind else (),
+                        "split": split,
+                        "group": name,
+                        "source": "real",
+                        "mask_source": "annotation" if kind else "none",
+                    }
+                )
+    return Manifest(
+        table=pd.DataFrame(rows).sort_values("id").reset_index(drop=True),
+        root=folder,
+        dataset="squares",
+        defects=defects,
+        products=("plate",),
+        stand_in=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """A decoded cache at 32 px: bright and dark squares on noise."""
+    from defectbench.data.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("squares")
+    return prepare(draw_tree(folder / "raw"), folder / "cache", size=32)
