@@ -14,8 +14,8 @@ from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn import losses
 from defectbench.nn.difference import difference_masks
 from defectbench.nn.i2i import Translator
+from defectbench.nn.label_translation import critic_terms, generator_terms, shuffled_labels
 from defectbench.nn.patchgan import ClassCritic
-from defectbench.nn.penalties import wgan_gp
 from defectbench.nn.turns import Turns
 
 
@@ -48,6 +48,7 @@ class StarGan(Generator):
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
     mask_source: ClassVar[MaskSource] = "difference"
+    deterministic: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "critic_base": 4, "blocks": 1, "n_critic": 1}
 
     def __init__(
@@ -96,30 +97,34 @@ class StarGan(Generator):
         for player in self.turn.players:
             left = (1 - self.clock.progress) / max(1 - self.decay_from, 1e-9)
             self.turn.set_lr(player, self.lr * min(left, 1.0))
-        real = torch.cat([batch["defect"]["image"], batch["normal"]["image"]])
-        labels = torch.cat([batch["defect"]["defects"], batch["normal"]["defects"]])
-        target = labels[torch.randperm(len(labels), device=labels.device)]
+        task = shuffled_labels(batch)
         with self.turn("critic") as turn:
             with torch.no_grad():
-                fake = self.translate(real, target)
-            source, classes = self.critic(torch.cat([real, fake]))
-            adversarial = losses.wasserstein_critic(*source.chunk(2))
-            classified = self.classify(classes.chunk(2)[0], labels)
-            mix = torch.rand(len(real), 1, 1, 1, device=real.device)
-            penalty = wgan_gp(lambda image: self.critic(image)[0], real, fake, mix)
-            turn.backward(adversarial + self.class_weight * classified + self.gp_weight * penalty)
-        self.report(critic_adversarial=adversarial, critic_class=classified, critic_penalty=penalty)
+                fake = self.translate(task.image, task.target)
+            judged = critic_terms(self.critic, task, fake, self.classify)
+            turn.backward(
+                judged.adversarial
+                + self.class_weight * judged.classes
+                + self.gp_weight * judged.penalty
+            )
+        self.report(
+            critic_adversarial=judged.adversarial,
+            critic_class=judged.classes,
+            critic_penalty=judged.penalty,
+        )
         if (self.clock.step + 1) % self.n_critic:
             return
         with self.turn("generator") as turn:
-            fake = self.translate(real, target)
-            source, classes = self.critic(fake)
-            adversarial = losses.wasserstein_generator(source)
-            classified = self.classify(classes, target)
-            cycle = losses.l1(self.translate(fake, labels), real)
-            turn.backward(adversarial + self.class_weight * classified + self.cycle_weight * cycle)
+            fake = self.translate(task.image, task.target)
+            made = generator_terms(self.critic, task, fake, self.classify)
+            cycle = losses.l1(self.translate(fake, task.label), task.image)
+            turn.backward(
+                made.adversarial + self.class_weight * made.classes + self.cycle_weight * cycle
+            )
         self.report(
-            generator_adversarial=adversarial, generator_class=classified, generator_cycle=cycle
+            generator_adversarial=made.adversarial,
+            generator_class=made.classes,
+            generator_cycle=cycle,
         )
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:  # noqa: ARG002

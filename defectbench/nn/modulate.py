@@ -80,11 +80,28 @@ class Spade(nn.Module):
         self.modulate = nn.Conv2d(hidden, 2 * channels, 3, padding=1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalise and modulate: (B, C, H, W) and a map (B, M, h, w) of any size give (B, C, H, W)."""
-        condition = F.interpolate(condition, size=x.shape[-2:], mode="nearest")
-        gain, bias = self.modulate(F.relu(self.shared(condition))).chunk(2, 1)  # (B, C, H, W) each
+        """Normalise and modulate (B, C, H, W) by a map (B, M, h, w) of any size or by a vector (B, M), one value everywhere."""
+        if condition.dim() == 2:
+            maps = self._of_constant(condition, x.shape[2], x.shape[3])
+        else:
+            maps = self._of_map(F.interpolate(condition, size=x.shape[2:], mode="nearest"))
+        gain, bias = maps.chunk(2, 1)  # (B, C, H, W) each
         modulated: Tensor = self.norm(x) * (1 + gain) + bias
         return modulated
+
+    def _of_map(self, condition: Tensor) -> Tensor:
+        maps: Tensor = self.modulate(F.relu(self.shared(condition)))
+        return maps
+
+    def _of_constant(self, vector: Tensor, height: int, width: int) -> Tensor:
+        """Compute on 5x5 pixels what a constant map gives: away from the border, where zeros are seen, it is constant."""
+        if min(height, width) <= 5:
+            return self._of_map(vector[..., None, None].expand(-1, -1, height, width))
+        small = self._of_map(vector[..., None, None].expand(-1, -1, 5, 5))
+        middle = small[:, :, 2:3].expand(-1, -1, height - 4, -1)
+        tall = torch.cat([small[:, :, :2], middle, small[:, :, 3:]], 2)  # (B, 2C, H, 5)
+        middle = tall[..., 2:3].expand(-1, -1, -1, width - 4)
+        return torch.cat([tall[..., :2], middle, tall[..., 3:]], 3)  # (B, 2C, H, W)
 
 
 class OneDimSpade(nn.Module):

@@ -2,13 +2,20 @@
 
 import pytest
 import torch
-from short_training import build, check_trains, draw_batch, sample, train, train_batch
 
 from defectbench.batch import Request, request_of
 from defectbench.config import UserError
 from defectbench.generators.dcdgan_c import DcdganC, class_values
 from defectbench.nn import losses
 from defectbench.nn.modulate import AdaIN, OneDimSpade
+from tests.generators.short_training import (
+    build,
+    check_trains,
+    draw_batch,
+    sample,
+    train,
+    train_batch,
+)
 
 CONTENTS = {"contents": True}
 

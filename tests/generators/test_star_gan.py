@@ -2,7 +2,11 @@
 
 import pytest
 import torch
-from short_training import (
+
+from defectbench.batch import Request
+from defectbench.generators.star_gan import StarGan
+from defectbench.nn.difference import difference_masks
+from tests.generators.short_training import (
     DEFECTS,
     PRODUCTS,
     build,
@@ -12,10 +16,6 @@ from short_training import (
     train,
     train_batch,
 )
-
-from defectbench.batch import Request
-from defectbench.generators.star_gan import StarGan
-from defectbench.nn.difference import difference_masks
 
 
 def _millions(network):
