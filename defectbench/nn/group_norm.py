@@ -1,0 +1,43 @@
+"""Group normalisation in place of batch normalisation, for networks trained from scratch on few images."""
+
+from __future__ import annotations
+
+from torch import nn
+
+MOST_GROUPS = (
+    8  # on narrow networks better than Wu & He's 32 channels a group; docs/tasks.md has the figures
+)
+
+
+def groups_for(channels: int) -> int:
+    """Give the largest number of groups up to 8 that divides `channels`."""
+    return next(n for n in range(MOST_GROUPS, 0, -1) if channels % n == 0)
+
+
+def use_group_norm(network: nn.Module) -> nn.Module:
+    """Replace every 2-D batch normalisation inside `network` by group normalisation, in place (Wu & He 2018).
+
+    Batch statistics of a few mixed real and synthetic images are poor estimates of what a test image brings; group
+    statistics are the same in training and evaluation. First weights are kept, so layers that a network starts at zero
+    stay at zero. timm's fused normalisation-activation layers keep their activation.
+
+    Returns:
+        `network`; where it is itself a batch normalisation, its replacement.
+    """
+    if isinstance(network, nn.BatchNorm2d):
+        return _replacement(network)
+    for name, child in network.named_children():
+        setattr(network, name, use_group_norm(child))
+    return network
+
+
+def _replacement(norm: nn.BatchNorm2d) -> nn.Module:
+    group = nn.GroupNorm(
+        groups_for(norm.num_features), norm.num_features, eps=norm.eps, affine=norm.affine
+    )
+    if norm.affine:
+        group.weight.data.copy_(norm.weight.data)
+        group.bias.data.copy_(norm.bias.data)
+    after = [getattr(norm, part, None) for part in ("drop", "act")]  # timm's BatchNormAct2d
+    layers = [layer for layer in after if isinstance(layer, nn.Module)]
+    return nn.Sequential(group, *layers) if layers else group

@@ -1,0 +1,230 @@
+"""Segmentation: which pixels are defective?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor
+
+from defectbench.batch import Batch
+from defectbench.config import UserError
+from defectbench.metrics import pixel
+from defectbench.nn.optimisers import (
+    OptimiserName,
+    ScheduleName,
+    lightning_optimisers,
+    make_optimiser,
+)
+from defectbench.tasks.base import Task
+from defectbench.tasks.measured import Measured
+from defectbench.tasks.segmenters import build_segmenter
+
+IMAGE_WINDOW = 21  # pixels at 256: AnomalyDiffusion's and DRAEM's image score
+
+
+class Segmentation(Task):
+    """Marks defective pixels: a U-Net, a ResNet pyramid, or any network of segmentation-models-pytorch.
+
+    All pixels of an evaluation are pooled, as in DCDGANc and MVTec AD. The threshold of `pixel_f1`, `defect_iou` and
+    `miou` is the one with the best F1 on the images that `calibrate` sees; all other scores need none.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"mask"})
+    monitor: ClassVar[str] = "pixel_ap"
+    mode: ClassVar[Literal["max", "min"]] = "max"
+    better: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {
+        "pixel_auc": "higher",
+        "pixel_f1": "higher",
+        "pixel_ap": "higher",
+        "pixel_f1_max": "higher",
+        "defect_iou": "higher",
+        "miou": "higher",
+        "image_auroc": "higher",
+        "image_ap": "higher",
+        "pro": "higher",
+    }
+    tiny: ClassVar[Mapping[str, Any]] = {
+        "encoder": "tu-resnet10t",
+        "encoder_depth": 3,
+        "encoder_width": 0.25,
+        "decoder_channels": [16, 8, 8],
+    }
+    threshold: Tensor
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        defects: Sequence[str],
+        products: Sequence[str],
+        steps: int,
+        architecture: str = "unet",  # DCDGANc's "U-Net"; "res" is its "Res"
+        encoder: str = "resnet18",
+        encoder_depth: int = 5,
+        encoder_width: float = 1.0,
+        encoder_weights: str | None = None,
+        decoder_channels: Sequence[int] | None = None,
+        norm: Literal["group", "batch"] = "group",
+        loss: Literal["bce_dice", "focal"] = "bce_dice",
+        optimizer: OptimiserName = "adamw",
+        lr: float = 1e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-4,
+        schedule: ScheduleName = "cosine",
+        warmup: float = 0.05,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            size: side of the square images, pixels; a multiple of 2 ** encoder_depth (but for "unet").
+            defects: names of the K defects.
+            products: names of the products.
+            steps: optimiser steps of the whole training.
+            architecture: "unet", "res" (a feature pyramid on a ResNet) or any name of segmentation-models-pytorch.
+            encoder: a name of segmentation-models-pytorch, or "tu-" and a timm name.
+            encoder_depth: how often the encoder halves the image.
+            encoder_width: factor on the channels of a timm ResNet ("tu-resnet..." only).
+            encoder_weights: None (drawn at random) or "imagenet".
+            decoder_channels: of a U-Net, one per level from deep to shallow; of "res", those of the pyramid and of the
+                segmentation branch (a multiple of 32); None takes the library's.
+            norm: "group" makes training and evaluation alike and is better on few images (docs/tasks.md);
+                "batch" is what pretrained encoders need.
+            loss: "bce_dice" (binary cross-entropy plus soft Dice) or "focal" (gamma 2; DRAEM, AnomalyDiffusion).
+            optimizer: "adamw", "adam" or "sgd".
+            lr: peak learning rate.
+            momentum: of SGD.
+            weight_decay: of the optimiser.
+            schedule: "cosine", "step" or "constant".
+            warmup: fraction of the steps with a rising learning rate.
+
+        Raises:
+            UserError: the network cannot be built from these names and sizes.
+        """
+        self.save_hyperparameters()
+        super().__init__(size=size, defects=defects, products=products, steps=steps)
+        self.network = build_segmenter(
+            architecture,
+            size=size,
+            encoder=encoder,
+            encoder_depth=encoder_depth,
+            encoder_width=encoder_width,
+            encoder_weights=encoder_weights,
+            decoder_channels=decoder_channels,
+            norm=norm,
+        )
+        if loss not in {"bce_dice", "focal"}:
+            raise UserError(f"loss {loss!r}; known: bce_dice, focal")
+        self.kind = loss
+        self.dice = smp.losses.DiceLoss(mode="binary", from_logits=True)
+        self.focal = smp.losses.FocalLoss(mode="binary", gamma=2.0)
+        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
+        self.weight_decay, self.schedule, self.warmup = weight_decay, schedule, warmup
+        self.register_buffer("threshold", torch.tensor(math.nan, dtype=torch.float64))
+        self.measured = Measured()
+        self.reasons: dict[str, str] = {}
+        """Why scores of the last `scores()` are NaN, by score."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Give the logits (B, 1, H, W) of images (B, 3, H, W) in [-1, 1]."""
+        logits: Tensor = self.network(image)
+        return logits
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Compare logits and masks, in float32 whatever the network's precision."""
+        logits, mask = self(batch["image"]).float(), batch["mask"].float()
+        if self.kind == "focal":
+            focal: Tensor = self.focal(logits, mask)
+            return focal
+        cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, mask)
+        dice: Tensor = self.dice(logits, mask)  # over the whole batch; 0 if it has no defect
+        return cross_entropy + dice
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Give the optimiser and its per-step schedule."""
+        optimiser = make_optimiser(
+            self.optimizer,
+            self.parameters(),
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
+        return lightning_optimisers(optimiser, self.schedule, self.steps, self.warmup)
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> None:
+        """Keep the defect probability of every pixel, float32, with its mask.
+
+        Raises:
+            UserError: the network gives NaN.
+        """
+        was_training = self.training
+        self.eval()
+        probability = self(batch["image"]).float().sigmoid()  # (B, 1, H, W)
+        self.train(was_training)
+        if not bool(probability.isfinite().all()):
+            raise UserError("the segmentation network gives NaN: the training diverged; lower lr")
+        self.measured.add(
+            probability=probability[:, 0].cpu().numpy(),
+            mask=(batch["mask"][:, 0] > 0.5).cpu().numpy(),
+            defective=(batch["defects"] > 0).any(1).cpu().numpy(),
+        )
+
+    def calibrate(self) -> None:
+        """Choose the threshold with the best pixel F1 on what was measured.
+
+        Raises:
+            UserError: nothing was measured, or no defective pixel is among it.
+        """
+        rows = self.measured.gather("choose a threshold")
+        best = pixel.best_f1_threshold(rows["probability"], rows["mask"])
+        if math.isnan(best.threshold):
+            raise UserError(
+                f"no defective pixel in {len(rows['mask'])} validation images, so no threshold can be chosen; "
+                "validate on images with a mask"
+            )
+        self.threshold.fill_(best.threshold)
+        self.measured.used()
+
+    def scores(self) -> dict[str, float]:
+        """Score what was measured; a score that is undefined is NaN and explained in `reasons`.
+
+        Raises:
+            UserError: nothing was measured.
+        """
+        rows = self.measured.gather("score")
+        self.measured.forget()
+        maps, masks, defective = rows["probability"], rows["mask"], rows["defective"]
+        at, window = float(self.threshold), round(IMAGE_WINDOW * self.size / 256) // 2 * 2 + 1
+        image = pixel.image_scores(maps, window)
+        nan = math.nan
+        calibrated = not math.isnan(at)
+        scores = {
+            "pixel_auc": pixel.pixel_auc(maps, masks),
+            "pixel_f1": pixel.f1_at(maps, masks, at) if calibrated else nan,
+            "pixel_ap": pixel.average_precision(maps, masks),
+            "pixel_f1_max": pixel.f1_max(maps, masks),
+            "defect_iou": pixel.iou_at(maps, masks, at) if calibrated else nan,
+            "miou": pixel.mean_iou_at(maps, masks, at) if calibrated else nan,
+            "image_auroc": pixel.image_auroc(image, defective),
+            "image_ap": pixel.image_average_precision(image, defective),
+            "pro": pixel.pro(maps, masks),
+        }
+        self.reasons = {
+            name: self._reason(name, bool(masks.any()), defective)
+            for name, value in scores.items()
+            if math.isnan(value)
+        }
+        return scores
+
+    def _reason(self, name: str, any_pixel: bool, defective: np.ndarray[Any, Any]) -> str:
+        if name in {"pixel_f1", "defect_iou", "miou"} and math.isnan(float(self.threshold)):
+            return "no threshold was chosen on validation images"
+        if name.startswith("image"):
+            kinds = "defective" if defective.all() else "normal"
+            return f"all {len(defective)} images are {kinds}"
+        return "every pixel is defective" if any_pixel else "no pixel is defective"
