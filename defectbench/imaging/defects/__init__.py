@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from defectbench.imaging.defects import concrete, dagm, metal, surfaces
+from defectbench.imaging.defects import concrete, dagm, hardware, metal, planar, surfaces, wares
 from defectbench.imaging.defects.canvas import Canvas, foreground
 from defectbench.imaging.defects.dagm import weak_ellipse
 from defectbench.imaging.textures.noise import Image, Mask
@@ -66,9 +66,93 @@ _PAINTINGS: dict[str, dict[str, Painting]] = {
         product: {"scratches": metal.scratches, "spots": metal.spots}
         for product in ("sdi_a", "sdi_b", "sdi_c")
     },
+    "bottle": {
+        "broken_large": wares.bottle_broken_large,
+        "broken_small": wares.bottle_broken_small,
+        "contamination": wares.bottle_contamination,
+    },
+    "cable": {
+        "bent_wire": hardware.cable_bent_wire,
+        "cable_swap": hardware.cable_cable_swap,
+        "combined": hardware.cable_combined,
+        "cut_inner_insulation": hardware.cable_cut_inner_insulation,
+        "cut_outer_insulation": hardware.cable_cut_outer_insulation,
+        "missing_cable": hardware.cable_missing_cable,
+        "missing_wire": hardware.cable_missing_wire,
+        "poke_insulation": hardware.cable_poke_insulation,
+    },
+    "capsule": {
+        "crack": wares.capsule_crack,
+        "faulty_imprint": wares.capsule_faulty_imprint,
+        "poke": wares.capsule_poke,
+        "scratch": wares.capsule_scratch,
+        "squeeze": wares.capsule_squeeze,
+    },
+    "grid": {
+        "bent": planar.grid_bent,
+        "broken": planar.grid_broken,
+        "glue": planar.grid_glue,
+        "metal_contamination": planar.grid_metal_contamination,
+        "thread": planar.grid_thread,
+    },
+    "hazelnut": {
+        "crack": wares.hazelnut_crack,
+        "cut": wares.hazelnut_cut,
+        "hole": wares.hazelnut_hole,
+        "print": wares.hazelnut_print,
+    },
+    "leather": {
+        "color": planar.leather_color,
+        "cut": planar.leather_cut,
+        "fold": planar.leather_fold,
+        "glue": planar.leather_glue,
+        "poke": planar.leather_poke,
+    },
+    "metal_nut": {
+        "bent": hardware.nut_bent,
+        "color": hardware.nut_color,
+        "flip": hardware.nut_flip,
+        "scratch": hardware.nut_scratch,
+    },
+    "pill": {
+        "color": wares.pill_color,
+        "combined": wares.pill_combined,
+        "contamination": wares.pill_contamination,
+        "crack": wares.pill_crack,
+        "faulty_imprint": wares.pill_faulty_imprint,
+        "pill_type": wares.pill_type,
+        "scratch": wares.pill_scratch,
+    },
+    "screw": {
+        "manipulated_front": hardware.screw_manipulated_front,
+        "scratch_head": hardware.screw_scratch_head,
+        "scratch_neck": hardware.screw_scratch_neck,
+        "thread_side": hardware.screw_thread_side,
+        "thread_top": hardware.screw_thread_top,
+    },
+    "toothbrush": {
+        "defective": wares.toothbrush_defective,
+    },
+    "transistor": {
+        "bent_lead": hardware.transistor_bent_lead,
+        "cut_lead": hardware.transistor_cut_lead,
+        "damaged_case": hardware.transistor_damaged_case,
+        "misplaced": hardware.transistor_misplaced,
+    },
+    "zipper": {
+        "broken_teeth": planar.zipper_broken_teeth,
+        "combined": planar.zipper_combined,
+        "fabric_border": planar.zipper_fabric_border,
+        "fabric_interior": planar.zipper_fabric_interior,
+        "rough": planar.zipper_rough,
+        "split_teeth": planar.zipper_split_teeth,
+        "squeezed_teeth": planar.zipper_squeezed_teeth,
+    },
 }
 
-_PARTS = frozenset({"sdi_a"})  # products seen on a plain background: defects stay on the part
+_PARTS = frozenset(
+    {"sdi_a", "bottle", "capsule", "hazelnut", "metal_nut", "pill", "screw"}
+)  # products seen on a plain background: defects stay on the part
 
 
 def names(product: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from defectbench.imaging.textures.noise import Colour, Field, Image, Mask, side
+from defectbench.imaging.textures.scene import Scene, over
 
 ALPHA = 0.3  # a pixel counts as defective above this coverage
 
@@ -75,14 +76,47 @@ class Canvas:
         self.image *= 1 + alpha[..., None] * (factor - 1)
         np.maximum(self.alpha, alpha, out=self.alpha)
 
-    def replace(self, picture: Field, threshold: float = 10.0) -> None:
-        """Take over `picture` (H, W, 3); its alpha is where it differs by over `threshold` grey levels."""
-        change = np.abs(picture - self.image).max(axis=2)
-        changed = ndimage.binary_closing(change > threshold, iterations=max(1, self.side // 200))
-        changed &= ndimage.uniform_filter(changed.astype(np.float32), 3) > ALPHA
-        np.maximum(self.alpha, changed, out=self.alpha)
-        near = ndimage.binary_dilation(changed)
-        self.image = np.where(near[..., None], picture, self.image)
+    def scene(self) -> Scene:
+        """Scene over a copy of the picture: draw parts into it, then `replace` with its picture."""
+        return over(self.image.copy())
+
+    def at(self, y: float, x: float) -> tuple[float, float]:
+        """Pixel (y, x) of a scene's coordinates: units of the side from the middle of the image."""
+        height, width = self.shape
+        return height / 2 + y * self.side, width / 2 + x * self.side
+
+    def replace(self, picture: Field, threshold: float = 12.0, close: float = 0.01) -> None:
+        """Take over `picture` (H, W, 3); the mask is where it differs by over `threshold` grey levels.
+
+        Gaps in that mask up to `close` of the side are closed and lone pixels left out.
+        """
+        change = np.abs(picture - self.image).max(axis=2) > threshold
+        window = _window(change, 4 + int(2 * close * self.side))
+        size = 3 + 2 * int(close * self.side / 2)
+        closed = ndimage.maximum_filter(change[window].view(np.uint8), size)
+        closed = ndimage.minimum_filter(closed, size)
+        closed &= ndimage.uniform_filter(closed.astype(np.float32), 3) > ALPHA
+        near = ndimage.maximum_filter(closed, 3).astype(np.bool_)
+        here = self.alpha[window]
+        np.maximum(here, closed, out=here)
+        self.image[window] = np.where(near[..., None], picture[window], self.image[window])
+
+    def pose(self) -> tuple[tuple[float, float], float, float]:
+        """Centre (y, x) in pixels, angle of the long axis in radians, half length in pixels of the part.
+
+        The axis points from the broader end to the narrower one.
+        """
+        region = np.ones(self.shape, np.bool_) if self.region is None else self.region
+        points = np.argwhere(region).astype(np.float64)
+        centre = points.mean(0)
+        _, axes = np.linalg.eigh(np.cov((points - centre).T))
+        axis = axes[:, 1]
+        along, across = (points - centre) @ axis, np.abs((points - centre) @ axes[:, 0])
+        if across[along > 0].max() > across[along < 0].max():
+            axis, along = -axis, -along
+        middle = centre + axis * (along.max() + along.min()) / 2
+        half = float(along.max() - along.min()) / 2
+        return (float(middle[0]), float(middle[1])), float(np.arctan2(axis[0], axis[1])), half
 
     def finish(self) -> tuple[Image, Mask]:
         """Return the painted picture, uint8 (H, W, 3), and its mask, bool (H, W)."""
@@ -111,16 +145,29 @@ def _window(mask: Mask, margin: int) -> tuple[slice, slice]:
 
 
 def foreground(image: Image, difference: float = 28.0) -> Mask:
-    """Where the part lies on a plain background, bool (H, W): pixels unlike the border's colour, filled.
+    """Where the part lies on a plain background, bool (H, W), filled and in one piece or a few.
 
-    `difference` is in grey levels. Everything counts as the part where nothing stands out.
+    The background is the plane that fits the colours along the border; the part differs from it by
+    more than `difference` grey levels. Everything counts as the part where nothing stands out.
     """
-    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    away = np.abs(image.astype(np.float32) - np.median(border, axis=0)).max(axis=2)
-    part = ndimage.binary_fill_holes(ndimage.uniform_filter(away, 3) > difference)
-    label, count = ndimage.label(part)
+    height, width = image.shape[:2]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    frame = np.zeros((height, width), np.bool_)
+    frame[[0, -1]] = frame[:, [0, -1]] = True
+    terms = np.stack([np.ones_like(y), y, x], axis=-1)
+    plane, *_ = np.linalg.lstsq(terms[frame], image[frame].astype(np.float32), rcond=None)
+    away = np.abs(image - terms @ plane.astype(np.float32)).max(axis=2)
+    part = ndimage.uniform_filter(away, 3) > difference
+    step = max(1, min(height, width) // 256)  # holes are filled and pieces counted on a coarse copy
+    coarse = ndimage.binary_fill_holes(
+        ndimage.maximum_filter(part.view(np.uint8), step)[::step, ::step]
+    )
+    label, count = ndimage.label(coarse)
     if not count:
-        return np.ones(image.shape[:2], np.bool_)
+        return np.ones((height, width), np.bool_)
     areas = np.bincount(label.ravel())[1:]
-    kept: Mask = np.isin(label, 1 + np.flatnonzero(areas > 0.05 * areas.max()))
+    label *= np.isin(label, 1 + np.flatnonzero(areas > 0.2 * areas.max()))
+    inner = ndimage.binary_erosion(label, iterations=2) if step > 1 else label > 0
+    whole, core = (v.repeat(step, 0).repeat(step, 1)[:height, :width] for v in (label > 0, inner))
+    kept: Mask = (part & whole) | core
     return kept

@@ -233,3 +233,54 @@ def abrasion(
     grain = grain + 1.2 * sigmoid(smooth(canvas.shape, rng, 0.012), 0.5, 0.5) - 0.5
     tone = np.repeat((level + contrast * grain)[..., None], 3, axis=2)
     canvas.cover(opacity * shapes.soft(depth, 0.2 * size), np.clip(tone, 0, 255).astype(np.float32))
+
+
+def push(
+    canvas: Canvas, at: Point, radius: float, down: float, right: float, close: float = 0.01
+) -> None:
+    """Bend what lies within `radius` of `at`: its middle is moved by (down, right); fractions of the side.
+
+    Gaps in the mask up to `close` of the side are closed.
+    """
+    size = radius * canvas.side
+    y = np.arange(canvas.shape[0], dtype=np.float32)[:, None] - np.float32(at[0])
+    x = np.arange(canvas.shape[1], dtype=np.float32)[None, :] - np.float32(at[1])
+    away = (y**2 + x**2) / size**2
+    pull = np.where(away < 1, (1 - away) ** 2, 0).astype(np.float32) * np.float32(canvas.side)
+    canvas.replace(shapes.displaced(canvas.image, down * pull, right * pull), close=close)
+
+
+def shards(
+    canvas: Canvas, rng: np.random.Generator, at: Point, radius: float, colour: Colour
+) -> None:
+    """Broken glass or plastic: angular facets from dark to glaring around `colour`."""
+    size = canvas.pixels(radius, 3)
+    depth = shapes.blob(canvas.shape, at, size, rng, 0.4)
+    depth = shapes.ragged(depth, rng, max(radius / 3, 0.01), 0.15 * size)
+    facet = np.round(2.2 * smooth(canvas.shape, rng, max(radius / 2.5, 0.01))) / 2.2
+    tone = np.clip(0.95 + 0.55 * facet, 0.25, 2.4) + 0.05 * white(canvas.shape, rng)
+    edge = np.exp(-((depth / max(0.1 * size, 0.8)) ** 2))
+    paint_ = np.asarray(colour, np.float32) * (tone + 0.6 * edge)[..., None]
+    canvas.cover(shapes.soft(depth), np.asarray(np.clip(paint_, 0, 255), np.float32))
+
+
+def smear(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    at: Point,
+    radius: float,
+    colour: Colour,
+    opacity: float = 0.6,
+    aspect: float = 1.5,
+) -> None:
+    """Half transparent smear (glue, grease, dirt) with a bright wet rim and an uneven body."""
+    size = canvas.pixels(radius, 3)
+    depth = shapes.blob(canvas.shape, at, size, rng, 0.3, aspect, rng.uniform(0, np.pi))
+    depth = shapes.ragged(depth, rng, max(radius / 2, 0.015), 0.1 * size)
+    body = (
+        np.asarray(colour, np.float32)
+        * (1 + 0.10 * smooth(canvas.shape, rng, radius / 2))[..., None]
+    )
+    shine = np.clip(relief(depth, 0.5 * size), -0.5, 1)
+    body = body + (60 * shine)[..., None]
+    canvas.cover(opacity * shapes.soft(depth, 0.1 * size), np.asarray(body, np.float32))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from defectbench.imaging.textures import dagm, metal, surfaces
+from defectbench.imaging.textures import dagm, hardware, metal, planar, surfaces, wares
 from defectbench.imaging.textures.noise import Field, Image, Shape, to_bytes
 
 Drawing = Callable[[Shape, np.random.Generator], Field]
@@ -27,6 +27,18 @@ _DRAWINGS: dict[str, Drawing] = {
     "sdi_a": metal.sdi_a,
     "sdi_b": metal.sdi_b,
     "sdi_c": metal.sdi_c,
+    "bottle": wares.bottle,
+    "cable": hardware.cable,
+    "capsule": wares.capsule,
+    "grid": planar.grid,
+    "hazelnut": wares.hazelnut,
+    "leather": planar.leather,
+    "metal_nut": hardware.metal_nut,
+    "pill": wares.pill,
+    "screw": hardware.screw,
+    "toothbrush": wares.toothbrush,
+    "transistor": hardware.transistor,
+    "zipper": planar.zipper,
 }
 
 PRODUCTS: tuple[str, ...] = tuple(_DRAWINGS)
