@@ -134,6 +134,31 @@ def test_what_is_there_already_is_not_touched(tmp_path: Path) -> None:
         fetch("mtd", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("mvtec_ad", "Fill in the form"),
+        ("mvtec_loco", "Fill in the form"),
+        ("kolektor_sdd2", "Accept the licence"),
+        ("kolektor_sdd", "Accept the licence"),
+        ("codebrim", "7-Zip"),
+    ],
+)
+def test_others_are_told_what_to_do(name: str, step: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as told:
+        fetch(name, tmp_path)
+    text = str(told.value)
+    assert step in text
+    assert "https://" in text
+    assert f"ROOT/{name}" in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_dataset_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'mvtec_ad'"):
+        fetch("mvtec", tmp_path)
+
+
 def test_a_broken_transfer_is_continued(server: Server, tmp_path: Path) -> None:
     body = bytes(range(256)) * 40
     server.files["/a.bin"] = body

@@ -21,8 +21,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from defectbench.config import UserError, UserErrors
-from defectbench.data.decoding import BadFile, decode_image, decode_mask, read_header
+from defectbench.data.decoding import BadFile, decode_image, read_header
 from defectbench.data.manifest import LIST_SEPARATOR, PROVENANCE, Manifest
+from defectbench.data.mask_parts import decode_merged
 
 Mask = npt.NDArray[np.uint8]
 Classes = Literal["defect", "product_defect", "single"]
@@ -146,7 +147,7 @@ class Writer:
         if item.mask is None:
             return np.zeros(size, np.uint8)
         try:
-            mask = decode_mask(item.mask, self.manifest.mask_threshold)
+            mask = decode_merged(item.mask, self.manifest.mask_threshold)
         except BadFile as error:
             self._problems.append(f"{item.mask}: {error}")
             return np.zeros(size, np.uint8)
