@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from xml.etree import ElementTree
 
 from defectbench.data.base import Dataset, Licence
@@ -65,8 +65,8 @@ class CODEBRIM(Dataset):
         "them. Unpack into codebrim/ and compare the counts afterwards, for a part that is missing is the usual failure."
     )
     products = (PRODUCT,)
-    defects = {PRODUCT: DEFECTS}  # noqa: RUF012  # a ClassVar of the base class
-    counts = {  # noqa: RUF012
+    defects: ClassVar[Mapping[str, tuple[str, ...]]] = {PRODUCT: DEFECTS}
+    counts: ClassVar[Mapping[str, int]] = {
         f"{PRODUCT}/{split}/{name}": number
         for split, numbers in _COUNTS.items()
         for name, number in zip((GOOD, *DEFECTS), numbers, strict=True)

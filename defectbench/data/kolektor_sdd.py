@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class KolektorSDD(Dataset):
         "4e559e7c4be5ab5001db8243c1b125df) and unpack it into kolektor_sdd/."
     )
     products = (PRODUCT,)
-    defects = {PRODUCT: (DEFECT,)}  # noqa: RUF012  # a ClassVar of the base class
-    counts = {f"{PRODUCT}//{GOOD}": 347, f"{PRODUCT}//{DEFECT}": 52}  # noqa: RUF012
+    defects: ClassVar[Mapping[str, tuple[str, ...]]] = {PRODUCT: (DEFECT,)}
+    counts: ClassVar[Mapping[str, int]] = {f"{PRODUCT}//{GOOD}": 347, f"{PRODUCT}//{DEFECT}": 52}
 
     def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
         """Read the items that are there; one has seven parts. Reads every mask, for only its pixels say what is defective.

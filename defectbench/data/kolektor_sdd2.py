@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from defectbench.data.base import Dataset, Licence
 from defectbench.data.manifest import Manifest
@@ -37,8 +37,8 @@ class KolektorSDD2(Dataset):
         "edcdb486809b24f1d17b785e30c52fafc5999554dd5fe18ddf77b61ceb6f36a8) and unpack it into kolektor_sdd2/."
     )
     products = (PRODUCT,)
-    defects = {PRODUCT: (DEFECT,)}  # noqa: RUF012  # a ClassVar of the base class
-    counts = {  # noqa: RUF012
+    defects: ClassVar[Mapping[str, tuple[str, ...]]] = {PRODUCT: (DEFECT,)}
+    counts: ClassVar[Mapping[str, int]] = {
         f"{PRODUCT}/train/{GOOD}": 2085,
         f"{PRODUCT}/train/{DEFECT}": 246,
         f"{PRODUCT}/test/{GOOD}": 894,
