@@ -5,7 +5,7 @@ scratch, however long) are ordered row by row along their short side, which make
 narrow band, and go together through one banded Cholesky factorisation. Wide ones go one by one
 through conjugate gradients with a multigrid V-cycle as preconditioner. The two cross near 10 % of
 a 256 px image, where either takes about half the time of a sparse LU; at 30 % multigrid takes a
-quarter (``benchmarks/performance/blending.py`` measures it).
+quarter or less (``benchmarks/performance/blending.py`` measures it).
 """
 
 from __future__ import annotations
