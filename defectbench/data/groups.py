@@ -1,0 +1,143 @@
+"""Which images show one and the same part: by frame number, by known links, and by what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from defectbench.data.decoding import Pixels, decode_image
+from defectbench.data.manifest import Manifest
+
+SIDE: Final = 64
+"""Pixels; images are compared at this size."""
+NEAR: Final = 0.8
+"""Correlation of two signatures from which on they are near-duplicates. On the real Magnetic Tile images, which were taken
+under six exposures and cut out by hand, different tiles reach 0.68, returning ones 0.70 to 0.99; see docs/datasets.md."""
+FEW: Final = 8
+"""With fewer images of a product its mean says too little to be taken off."""
+
+Signatures = npt.NDArray[np.float32]
+
+
+def signature(image: Pixels) -> Signatures:
+    """Sum up what an image shows, whatever its exposure, lighting and size.
+
+    The grey image is reduced to `SIDE` pixels, its slow variation taken off and its local contrast evened out.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        (SIDE * SIDE,) float32 of mean 0 and norm 1; all 0 for an even image.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    grey = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+    pixels = np.asarray(grey, dtype=np.float32)
+    detail = pixels - gaussian_filter(pixels, 3.0)
+    contrast = np.sqrt(gaussian_filter(detail * detail, 6.0))
+    even: Signatures = (detail / (contrast + 1.0)).reshape(1, -1)
+    return np.asarray(_unit(even)[0], dtype=np.float32)
+
+
+def signatures(
+    manifest: Manifest, progress: Callable[[int, int], None] | None = None
+) -> Signatures:
+    """Decode every image of a manifest and sum it up.
+
+    What all images of a product share (the outline of a bottle, a vignette) is taken off, so that only what is
+    particular to an image counts.
+
+    Returns:
+        (N, SIDE * SIDE) float32, in the order of the rows.
+
+    Raises:
+        defectbench.data.decoding.BadFile: an image cannot be decoded.
+    """
+    found = np.zeros((len(manifest), SIDE * SIDE), dtype=np.float32)
+    for i, name in enumerate(manifest.table["image"]):
+        found[i] = signature(decode_image(manifest.root / name))
+        if progress is not None:
+            progress(i + 1, len(manifest))
+    return without_common(found, manifest.table["product"].tolist())
+
+
+def without_common(found: Signatures, products: Sequence[str]) -> Signatures:
+    """Take the mean of each product off its images' signatures, where there are at least `FEW`."""
+    result, names = found.copy(), np.asarray(products)
+    for product in sorted(set(products)):
+        rows = np.flatnonzero(names == product)
+        if len(rows) >= FEW:
+            result[rows] -= result[rows].mean(axis=0)
+    return _unit(result)
+
+
+def near_pairs(
+    found: Signatures, different: npt.NDArray[np.int64], threshold: float = NEAR
+) -> list[tuple[int, int, float]]:
+    """Find pairs of images that look alike.
+
+    Args:
+        found: (N, D) signatures.
+        different: (N,) numbers; only pairs of different numbers are looked for, e.g. of different sides of a split.
+        threshold: least correlation, [0, 1].
+
+    Returns:
+        (i, j, correlation) with i < j, most alike first.
+    """
+    pairs: list[tuple[int, int, float]] = []
+    for start in range(0, len(found), 512):
+        alike = found[start : start + 512] @ found.T  # (512, N)
+        alike[different[start : start + 512, None] == different[None]] = 0
+        for i, j in np.argwhere(alike >= threshold):
+            if start + i < j:
+                pairs.append((int(start + i), int(j), float(alike[i, j])))
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def runs(numbers: Iterable[int], gap: int) -> dict[int, int]:
+    """Gather numbers that follow each other closely, as the frames of one recording do.
+
+    Args:
+        numbers: frame numbers, in any order.
+        gap: two neighbours at most so far apart are in one run.
+
+    Returns:
+        The first number of its run, by number.
+    """
+    first: dict[int, int] = {}
+    previous: int | None = None
+    for number in sorted(set(numbers)):
+        joined = previous is not None and number - previous <= gap
+        first[number] = first[previous] if joined and previous is not None else number
+        previous = number
+    return first
+
+
+def join(first: dict[int, int], links: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Join runs by links between any of their numbers; a joined group is named by its smallest number.
+
+    Links whose numbers do not occur are ignored.
+    """
+    parent = {name: name for name in first.values()}
+
+    def root(name: int) -> int:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for a, b in links:
+        if a in first and b in first:
+            low, high = sorted((root(first[a]), root(first[b])))
+            parent[high] = low
+    return {number: root(name) for number, name in first.items()}
+
+
+def _unit(rows: Signatures) -> Signatures:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.asarray(centred / np.maximum(norm, 1e-6), dtype=np.float32)
