@@ -27,11 +27,24 @@ def _input_gradient(value: Tensor, inputs: Tensor) -> Tensor:
     return gradient.flatten(1)  # (B, D)
 
 
-def r1(critic: Callable[[Tensor], Tensor], real: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared norm of the critic's gradient at real images (Mescheder et al. 2018, eq. 9 without `gamma / 2`).
+def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
+    """Mean squared norm of the gradient of logits by the images they were computed from (Mescheder et al. 2018, eq. 9 without `gamma / 2`).
+
+    For critics with several outputs; compute the logits under `full_precision`. `r1` does so for the others.
 
     Args:
-        critic: gives logits of any shape (B, ...); each must depend on its own image only. They are summed per image.
+        logits: any shape (B, ...); each must depend on its own image only. They are summed per image.
+        images: (B, C, H, W) float32 that require gradients.
+    """
+    with torch.enable_grad(), full_precision(images.device):
+        return _input_gradient(logits.sum(), images).square().sum(1).mean()
+
+
+def r1(critic: Callable[[Tensor], Tensor], real: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared gradient of the critic at real images.
+
+    Args:
+        critic: gives logits of any shape (B, ...); each must depend on its own image only.
         real: (B, C, H, W) float.
 
     Returns:
@@ -41,8 +54,7 @@ def r1(critic: Callable[[Tensor], Tensor], real: Tensor) -> tuple[Tensor, Tensor
     with torch.enable_grad(), full_precision(real.device):
         real = real.detach().float().requires_grad_()
         logits = critic(real)
-        gradient = _input_gradient(logits.sum(), real)
-        return gradient.square().sum(1).mean(), logits
+        return squared_gradient(logits, real), logits
 
 
 def wgan_gp(

@@ -67,6 +67,7 @@ class PreActBlock(nn.Module):
         cout: channels out; a 1x1 convolution adapts the shortcut if they differ.
         norm: factory of the normalisations; None for none.
         resample: "up" doubles, "down" halves the size.
+        early: whether the first convolution changes the width (decoders) or the second (encoders).
         conv: factory of convolutions, called like `torch.nn.Conv2d`, e.g. with spectral normalisation.
         scale: factor on the sum.
     """
@@ -78,14 +79,14 @@ class PreActBlock(nn.Module):
         *,
         norm: Norm | None = None,
         resample: Literal["up", "down"] | None = None,
+        early: bool = False,
         conv: Callable[..., nn.Module] = nn.Conv2d,
         scale: float = 0.5**0.5,
     ) -> None:
         """Make the convolutions."""
         super().__init__()
         self.resample, self.scale = resample, scale
-        # StarGAN v2 changes the width in the second convolution when encoding and in the first when decoding.
-        middle = cout if resample == "up" or (norm is not None and cin > cout) else cin
+        middle = cout if early else cin
         self.first = conv(cin, middle, 3, padding=1)
         self.second = conv(middle, cout, 3, padding=1)
         self.shortcut = conv(cin, cout, 1, bias=False) if cin != cout else None

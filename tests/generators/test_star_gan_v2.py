@@ -1,0 +1,124 @@
+"""StarGAN v2: sizes of the official networks, its four turns, domains, styles from noise or references."""
+
+import pytest
+import torch
+
+from defectbench.batch import Request
+from defectbench.config import UserError
+from defectbench.generators.star_gan_v2 import StarGanV2
+from defectbench.nn.held import held
+from defectbench.nn.style_domains import another_of_the_domain, domain_weights, exchange, pick
+from tests.generators.short_training import (
+    build,
+    check_trains,
+    draw_batch,
+    sample,
+    train,
+    train_batch,
+)
+
+
+def _millions(network):
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+def _request(**more):
+    batch = draw_batch(defective=False)
+    labels = torch.eye(3)[torch.arange(4) % 3]
+    return Request(defects=labels, product=batch["product"], normal=batch["image"], **more)
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(128, (33.63, 3.26, 20.83, 20.74)), (256, (33.89, 3.26, 20.95, 20.85))]
+)
+def test_sizes_are_those_of_the_official_networks(size, sizes):
+    with torch.device("meta"):
+        module = StarGanV2(size=size, defects=["a", "b"], products=["w"])  # 3 domains with normal
+    networks = module.generator, module.mapping, module.encoder, module.critic
+    assert [_millions(n) for n in networks] == pytest.approx(sizes, abs=0.006)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_every_weight_learns_and_averages_follow(precision):
+    module = build(StarGanV2)
+    before = module.averages["generator"].network.out.weight.clone()
+    check_trains(module, steps=5, precision=precision)
+    assert not torch.equal(before, module.averages["generator"].network.out.weight)
+
+
+def test_the_reference_pass_teaches_the_generator_alone():
+    module = build(StarGanV2)
+    task = exchange(train_batch(module.streams))
+    with held(module.mapping, module.encoder):  # as in the generator's own turn
+        loss = module.generator_loss(
+            task, lambda r: pick(module.encoder(r), task.target), task.reference, task.reference_2
+        )
+    loss.backward()
+    assert all(p.grad is not None for p in module.generator.parameters())
+    assert all(p.grad is None for p in module.encoder.parameters())
+
+
+def test_diversity_weight_falls_to_zero():
+    module = build(StarGanV2, style_weight=0.0, cycle_weight=0.0, diversity_weight=7.0)
+    task = exchange(train_batch(module.streams))
+    module.clock.budget = 100
+    totals = {}
+    for images in (0, 50, 100):
+        module.clock.images = images
+        z = torch.zeros(8, 16), torch.ones(8, 16)
+        loss = module.generator_loss(task, lambda c: pick(module.mapping(c), task.target), *z)
+        kept = module.losses
+        totals[images] = (loss - kept["generator_adversarial"]) / kept["generator_diversity"]
+    assert [v.item() for v in totals.values()] == pytest.approx([-7.0, -3.5, 0.0], abs=1e-3)
+
+
+def test_domains_put_normal_first_and_sum_to_one():
+    labels = torch.tensor([[0.0, 0], [1, 0], [1, 1], [0.3, 0.2]])
+    weights = domain_weights(labels)
+    assert weights.tolist()[:3] == [[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5]]
+    assert weights[3].tolist() == pytest.approx([0.5, 0.3, 0.2])
+    values = torch.arange(12.0).reshape(2, 3, 2)
+    assert pick(values, torch.tensor([[0.0, 1, 0], [0.5, 0, 0.5]])).tolist() == [[2, 3], [8, 9]]
+
+
+def test_partners_are_others_of_the_same_domain():
+    domain = torch.eye(3)[[0, 0, 0, 1, 1, 2]]
+    for seed in range(20):
+        torch.manual_seed(seed)
+        other = another_of_the_domain(domain)
+        assert torch.equal(domain[other], domain)
+        assert (other != torch.arange(6)).tolist() == [True] * 5 + [False]
+
+
+def test_references_have_the_target_domain():
+    batch = train_batch({"defect", "normal"})
+    task = exchange(batch)
+    everything = torch.cat([batch["defect"]["image"], batch["normal"]["image"]])
+    for reference in (task.reference, task.reference_2):
+        rows = [(everything == image).flatten(1).all(1).nonzero().item() for image in reference]
+        assert torch.equal(task.domain[rows], task.target)
+
+
+def test_cycle_improves():
+    module = build(StarGanV2, lr=2e-3, capacity=256, diversity_weight=0.0)
+    curve = [step["generator_cycle"] for step in train(module, 20)]
+    assert sum(curve[-5:]) < 0.7 * sum(curve[:5])
+
+
+def test_label_noise_and_reference_change_the_image():
+    module = build(StarGanV2)
+    train(module, 2)
+    image = sample(module, _request())["image"]
+    assert image.abs().max() <= 1
+    assert torch.equal(image, sample(module, _request())["image"])
+    assert not torch.equal(image, sample(module, _request(), seed=1)["image"])
+    other = {**_request(), "defects": _request()["defects"].roll(1, 1)}
+    assert not torch.equal(image, sample(module, other)["image"])
+    guided = sample(module, _request(reference=draw_batch()))["image"]
+    assert not torch.equal(guided, sample(module, _request(reference=draw_batch(seed=5)))["image"])
+    assert torch.equal(guided, sample(module, _request(reference=draw_batch()), seed=1)["image"])
+
+
+def test_a_size_that_is_not_a_power_of_two_is_refused():
+    with pytest.raises(UserError, match="power of two"):
+        build(StarGanV2, size=48)
