@@ -70,6 +70,9 @@ class SetMetric(Protocol):
     def support(self) -> Mapping[str, Support]:
         """Smallest and largest value by key, where there are such; intervals are cut there."""
 
+    def sizes(self, real: Array, fake: Array) -> tuple[int, int]:
+        """Numbers of real and generated images that these features stand for."""
+
     def __call__(
         self, real: Array, fake: Array, rng: np.random.Generator
     ) -> dict[str, float] | Undefined:
@@ -110,6 +113,10 @@ class FeatureMetric:
     resample: Resample
     reads: tuple[str, ...] = ("real", "fake")
     support: Mapping[str, Support] = field(default_factory=dict)
+
+    def sizes(self, real: Array, fake: Array) -> tuple[int, int]:
+        """See `SetMetric`."""
+        return (len(real) if "real" in self.reads else 0), len(fake)
 
     def __call__(
         self, real: Array, fake: Array, rng: np.random.Generator
