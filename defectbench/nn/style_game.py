@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from defectbench.nn.augment import AdaptiveAugment, differentiable_augment
+from defectbench.nn.clock import Clock
 from defectbench.nn.ema import Ema
 from defectbench.nn.losses import logistic_critic, logistic_generator
 from defectbench.nn.penalties import full_precision, path_length, r1
 from defectbench.nn.stylegan2 import StyleGenerator
+from defectbench.nn.turns import Turns
 
 
 class StyleGame(nn.Module):
@@ -103,6 +105,51 @@ class StyleGame(nn.Module):
         """R1 with `gamma / 2`, times the interval (Mescheder et al. 2018; Karras et al. 2020a, App. B)."""
         penalty, _ = r1(lambda x: self.critic(x, label), self.seen(real))
         return penalty * (gamma / 2 * self.r1_every)
+
+    def play(
+        self,
+        turn: Turns,
+        real: Tensor,
+        label: Tensor | None,
+        *,
+        clock: Clock,
+        images: int,
+        gamma: float,
+        ramp: float = 0.05,
+    ) -> dict[str, Tensor]:
+        """Take all turns of one step: for generators that have this game as a stage.
+
+        Args:
+            turn: has the players "generator" and "critic".
+            real: (B, C, H, W) in [-1, 1].
+            label: (B, labels), or None.
+            clock: of the generator.
+            images: images per step over all processes.
+            gamma: weight of R1.
+            ramp: see `averaging_decay`.
+
+        Returns:
+            losses to report.
+        """
+        with turn("generator") as mine:
+            fooling = self.generator_loss(len(real), label)
+            mine.backward(fooling)
+        if self.path_due(clock.step):
+            with turn("generator") as mine:
+                mine.backward(self.path_loss(len(real), label))
+        with turn("critic") as mine:
+            telling, judged = self.critic_loss(real, label)
+            mine.backward(telling)
+        if self.penalty_due(clock.step):
+            with turn("critic") as mine:
+                mine.backward(self.penalty_loss(real, label, gamma))
+        self.follow(judged, images, clock.images, ramp)
+        return {
+            "generator_adversarial": fooling,
+            "critic_adversarial": telling,
+            "critic_real": judged.mean(),
+            "augment_p": self.augment.p,
+        }
 
     def follow(self, judged: Tensor, images: int, seen: int, ramp: float | None = 0.05) -> None:
         """Move the average and ADA's p after a step.

@@ -96,18 +96,33 @@ class Mapping(nn.Module):
 
 
 def mix_styles(
-    mapping: Mapping, z: Tensor, label: Tensor | None, layers: int, probability: float = 0.9
+    mapping: Mapping,
+    z: Tensor,
+    label: Tensor | None,
+    layers: int,
+    probability: float = 0.9,
+    *,
+    track: bool = True,
 ) -> Tensor:
     """Map latents to a style per layer; with some probability later layers take another latent's style.
 
-    Draws from torch's own generator and moves the mapping's average, so it is for training steps. One cut serves the
-    batch, as in the official code (Karras et al. 2019, sec. 3.1).
+    Draws from torch's own generator, so it is for training steps. One cut serves the batch, as in the official code
+    (Karras et al. 2019, sec. 3.1).
+
+    Args:
+        mapping: the network.
+        z: latents, (B, Z).
+        label: (B, labels), or None.
+        layers: number of styles wanted.
+        probability: of mixing.
+        track: whether the mapping's average follows; not for a frozen one.
 
     Returns:
         (B, layers, D).
     """
     w: Tensor = mapping(z, label)
-    mapping.follow(w)
+    if track:
+        mapping.follow(w)
     cut = int(torch.randint(1, layers, ())) if layers > 1 else layers
     if float(torch.rand(())) >= probability or cut == layers:
         return w[:, None].expand(-1, layers, -1)
