@@ -101,6 +101,26 @@ class Canvas:
         np.maximum(here, closed, out=here)
         self.image[window] = np.where(near[..., None], picture[window], self.image[window])
 
+    def piece(self, rng: np.random.Generator) -> None:
+        """Restrict the region to one of the pieces that lie on the ground, chosen by chance."""
+        if self.region is not None:
+            label, count = ndimage.label(self.region)
+            self.region = label == 1 + rng.integers(count)
+
+    def rim(self, rng: np.random.Generator) -> tuple[tuple[float, float], float]:
+        """A point (y, x) on the outline of the part, pixels, and the angle that points outwards."""
+        region = np.ones(self.shape, np.bool_) if self.region is None else self.region
+        edge = np.argwhere(region & ~ndimage.binary_erosion(region, border_value=0))
+        y, x = edge[rng.integers(len(edge))]
+        cy, cx = edge.mean(0)
+        return (float(y), float(x)), float(np.arctan2(y - cy, x - cx))
+
+    def ground(self, rng: np.random.Generator) -> Field:
+        """The plain background as it would look without the part, (H, W, 3)."""
+        plane, spread = ground(self.original)
+        noise = rng.standard_normal(self.shape, dtype=np.float32)
+        return plane + np.float32(spread) * noise[..., None]
+
     def pose(self) -> tuple[tuple[float, float], float, float]:
         """Centre (y, x) in pixels, angle of the long axis in radians, half length in pixels of the part.
 
@@ -144,19 +164,28 @@ def _window(mask: Mask, margin: int) -> tuple[slice, slice]:
     )
 
 
-def foreground(image: Image, difference: float = 28.0) -> Mask:
-    """Where the part lies on a plain background, bool (H, W), filled and in one piece or a few.
-
-    The background is the plane that fits the colours along the border; the part differs from it by
-    more than `difference` grey levels. Everything counts as the part where nothing stands out.
-    """
+def ground(image: Image) -> tuple[Field, float]:
+    """Plane (H, W, 3) that fits the colours along the border, and the spread of the border around it."""
     height, width = image.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     frame = np.zeros((height, width), np.bool_)
     frame[[0, -1]] = frame[:, [0, -1]] = True
     terms = np.stack([np.ones_like(y), y, x], axis=-1)
-    plane, *_ = np.linalg.lstsq(terms[frame], image[frame].astype(np.float32), rcond=None)
-    away = np.abs(image - terms @ plane.astype(np.float32)).max(axis=2)
+    border = image[frame].astype(np.float32)
+    plane, *_ = np.linalg.lstsq(terms[frame], border, rcond=None)
+    plane = plane.astype(np.float32)
+    fitted: Field = terms @ plane
+    return fitted, float(np.std(border - terms[frame] @ plane))
+
+
+def foreground(image: Image, difference: float = 28.0, filled: bool = True) -> Mask:
+    """Where the part lies on a plain background, bool (H, W), in one piece or a few.
+
+    The part differs by more than `difference` grey levels from the `ground`; holes in it are filled if
+    `filled`. Everything counts as the part where nothing stands out.
+    """
+    height, width = image.shape[:2]
+    away = np.abs(image - ground(image)[0]).max(axis=2)
     part = ndimage.uniform_filter(away, 3) > difference
     step = max(1, min(height, width) // 256)  # holes are filled and pieces counted on a coarse copy
     coarse = ndimage.binary_fill_holes(
@@ -169,5 +198,5 @@ def foreground(image: Image, difference: float = 28.0) -> Mask:
     label *= np.isin(label, 1 + np.flatnonzero(areas > 0.2 * areas.max()))
     inner = ndimage.binary_erosion(label, iterations=2) if step > 1 else label > 0
     whole, core = (v.repeat(step, 0).repeat(step, 1)[:height, :width] for v in (label > 0, inner))
-    kept: Mask = (part & whole) | core
+    kept: Mask = (part & whole) | core if filled else part & whole
     return kept

@@ -156,7 +156,7 @@ def _screw_scratch(canvas: Canvas, rng: np.random.Generator, along: float) -> No
     for _ in range(rng.integers(1, 4)):
         turn = angle + rng.normal(np.pi / 4, 0.6)
         factor = float(rng.choice([0.45, 1.7]))
-        marks.scratch(canvas, rng, at, rng.uniform(0.05, 0.09), 0.016, turn, factor, lip=0.0)
+        marks.scratch(canvas, rng, at, rng.uniform(0.07, 0.12), 0.02, turn, factor)
 
 
 def screw_scratch_head(canvas: Canvas, rng: np.random.Generator) -> None:

@@ -10,7 +10,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from defectbench.imaging.textures import dagm, hardware, metal, planar, surfaces, wares
+from defectbench.imaging.textures import (
+    assemblies,
+    boards,
+    dagm,
+    hardware,
+    metal,
+    planar,
+    snacks,
+    surfaces,
+    wares,
+)
 from defectbench.imaging.textures.noise import Field, Image, Shape, to_bytes
 
 Drawing = Callable[[Shape, np.random.Generator], Field]
@@ -39,6 +49,20 @@ _DRAWINGS: dict[str, Drawing] = {
     "toothbrush": wares.toothbrush,
     "transistor": hardware.transistor,
     "zipper": planar.zipper,
+    "breakfast_box": assemblies.breakfast_box,
+    "juice_bottle": assemblies.juice_bottle,
+    "pushpins": assemblies.pushpins,
+    "screw_bag": assemblies.screw_bag,
+    "splicing_connectors": assemblies.splicing_connectors,
+    "candle": snacks.candle,
+    "capsules": snacks.capsules,
+    "cashew": snacks.cashew,
+    "chewinggum": snacks.chewinggum,
+    "fryum": snacks.fryum,
+    "macaroni1": snacks.macaroni1,
+    "macaroni2": snacks.macaroni2,
+    "pipe_fryum": snacks.pipe_fryum,
+    **{f"pcb{k}": drawing for k, drawing in enumerate(boards.DRAWINGS, 1)},
 }
 
 PRODUCTS: tuple[str, ...] = tuple(_DRAWINGS)
