@@ -14,9 +14,16 @@ from defectbench.data.manifest import Manifest
 
 SIDE: Final = 64
 """Pixels; images are compared at this size."""
-NEAR: Final = 0.8
-"""Correlation of two signatures from which on they are near-duplicates. On the real Magnetic Tile images, which were taken
-under six exposures and cut out by hand, different tiles reach 0.68, returning ones 0.70 to 0.99; see docs/datasets.md."""
+NEAR: Final = 0.7
+"""Least correlation of two signatures for a near-duplicate. On the real Magnetic Tile images, taken under six exposures and
+cut out by hand, different tiles reach 0.68; tiles that were photographed again later, 0.70 to 0.99; see docs/datasets.md."""
+APART: Final = 0.9
+"""How much a near-duplicate's correlation must exceed what is usual for its product (99 of 100 pairs), after Fisher's
+transform: products that all look alike (a bottle from above, a wire mesh) ask for more than `NEAR`."""
+ENOUGH: Final = 30
+"""Images of a product from which on it shows what is usual for it."""
+NEAR_OF_FEW: Final = 0.97
+"""Least correlation of near-duplicates of a product with fewer images."""
 FEW: Final = 8
 """With fewer images of a product its mean says too little to be taken off."""
 
@@ -77,26 +84,40 @@ def without_common(found: Signatures, products: Sequence[str]) -> Signatures:
 
 
 def near_pairs(
-    found: Signatures, different: npt.NDArray[np.int64], threshold: float = NEAR
+    found: Signatures, products: Sequence[str], different: npt.NDArray[np.int64]
 ) -> list[tuple[int, int, float]]:
-    """Find pairs of images that look alike.
+    """Find pairs of images of one product that are far more alike than its images are anyway.
 
     Args:
         found: (N, D) signatures.
+        products: product of each image.
         different: (N,) numbers; only pairs of different numbers are looked for, e.g. of different sides of a split.
-        threshold: least correlation, [0, 1].
 
     Returns:
         (i, j, correlation) with i < j, most alike first.
     """
     pairs: list[tuple[int, int, float]] = []
-    for start in range(0, len(found), 512):
-        alike = found[start : start + 512] @ found.T  # (512, N)
-        alike[different[start : start + 512, None] == different[None]] = 0
-        for i, j in np.argwhere(alike >= threshold):
-            if start + i < j:
-                pairs.append((int(start + i), int(j), float(alike[i, j])))
+    names = np.asarray(products)
+    for product in sorted(set(products)):
+        rows = np.flatnonzero(names == product)
+        ours, side = found[rows], different[rows]
+        threshold = near_threshold(ours)
+        for start in range(0, len(rows), 512):
+            alike = ours[start : start + 512] @ ours.T  # (512, n)
+            alike[side[start : start + 512, None] == side[None]] = 0
+            for i, j in np.argwhere(alike >= threshold):
+                if start + i < j:
+                    pairs.append((int(rows[start + i]), int(rows[j]), float(alike[i, j])))
     return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
+
+
+def near_threshold(found: Signatures) -> float:
+    """Say from which correlation on two images of one product are near-duplicates: see `NEAR` and `APART`."""
+    if len(found) < ENOUGH:
+        return NEAR_OF_FEW
+    some = found[:: max(1, len(found) // 512)]
+    usual = float(np.quantile((some @ some.T)[np.triu_indices(len(some), 1)], 0.99))
+    return max(NEAR, float(np.tanh(np.arctanh(min(usual, 0.999)) + APART)))
 
 
 def runs(numbers: Iterable[int], gap: int) -> dict[int, int]:

@@ -150,6 +150,7 @@ class Scan:
         self.problems: list[str] = []
         self.rows: list[dict[str, object]] = []
         self._heads: dict[Path, Header | None] = {}
+        self._agreed: dict[tuple[Path, Path], bool] = {}
 
     def problem(self, path: Path, text: str) -> None:
         """Note a problem of a file or folder; `text` says what was expected and the cure."""
@@ -203,7 +204,12 @@ class Scan:
         return self._heads[path]
 
     def agree(self, image: Path, mask: Path) -> bool:
-        """Check that image and mask can be read and have one size; what is wrong is noted."""
+        """Check that image and mask can be read and have one size; what is wrong is noted, once."""
+        if (image, mask) not in self._agreed:
+            self._agreed[image, mask] = self._agree(image, mask)
+        return self._agreed[image, mask]
+
+    def _agree(self, image: Path, mask: Path) -> bool:
         a, b = self.head(image), self.head(mask)
         if a is None or b is None:
             return False
@@ -261,8 +267,8 @@ class Scan:
         self.rows.append(
             {
                 "id": id,
-                "image": image.relative_to(self.root).as_posix(),
-                "mask": mask.relative_to(self.root).as_posix() if mask else "",
+                "image": self._relative(image),
+                "mask": self._relative(mask) if mask else "",
                 "product": product,
                 "defects": names,
                 "split": split,
@@ -272,6 +278,11 @@ class Scan:
                 **extra,
             }
         )
+
+    def _relative(self, path: Path) -> str:
+        """Give a path relative to the root, or as it is if it lies elsewhere."""
+        inside = path.is_relative_to(self.root)
+        return (path.relative_to(self.root) if inside else path.absolute()).as_posix()
 
     def finish(
         self, dataset: str, defects: Sequence[str], products: Sequence[str], mask_threshold: int

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from trees import noise, save, spot, write_category
+from trees import load, noise, save, spot, write_category
 
 from defectbench.config import UserError, UserErrors
 from defectbench.data import prepare as prepare_module
@@ -41,7 +41,7 @@ def test_each_image_is_cached_once_in_the_order_of_the_manifest(
     assert cache.images.shape == (26, 24, 24, 3)
     assert cache.images.dtype == cache.masks.dtype == np.uint8
     for row, name in enumerate(manifest.table["image"]):
-        pixels = np.asarray(Image.open(manifest.root / name).convert("RGB"))
+        pixels = np.asarray(Image.fromarray(load(manifest.root / name)).convert("RGB"))
         assert (cache.images[row] == pixels).all()  # 24 px stay 24 px
     defective = cache.rows(defective=True)
     assert (cache.masks[defective] == (spot() > 0)).all()
@@ -188,7 +188,7 @@ def test_crops_hold_a_defect_and_keep_the_group(tmp_path: Path) -> None:
     )
     assert set(central["group"]) == {"wood/test/hole/001"}
     first = central.iloc[0]
-    source = np.asarray(Image.open(root / "test/hole/001.png"))
+    source = load(root / "test/hole/001.png")
     patch = source[first["y"] : first["y"] + 32, first["x"] : first["x"] + 32]
     expected = np.asarray(Image.fromarray(patch).resize((16, 16), Image.Resampling.BICUBIC))
     assert (cache.images[central.index[0]] == expected).all()

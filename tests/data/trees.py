@@ -15,6 +15,12 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
+def load(path: Path) -> np.ndarray:
+    """Read an image as it is stored."""
+    with Image.open(path) as image:
+        return np.array(image)
+
+
 def noise(seed: int, height: int = 24, width: int = 24, channels: int = 3) -> np.ndarray:
     """Draw an image that resembles no other."""
     shape = (height, width, channels) if channels > 1 else (height, width)

@@ -10,6 +10,7 @@ import numpy as np
 from defectbench.data.decoding import Pixels
 from defectbench.data.mtd import COUNTS, FREE, GAP, MTD, PRODUCT
 from defectbench.data.standin import writing
+from defectbench.imaging.defects import LEAST_AREA
 
 EXPOSURES: Final = 6
 """Photographs of a tile, at most."""
@@ -77,8 +78,10 @@ def _photograph(
     """Photograph a tile once: another exposure, sensor noise, another cut-out by hand; grey."""
     top, left, bottom, right = rng.integers(0, 2 * MARGIN, size=4)
     window = np.s_[top : image.shape[0] - bottom, left : image.shape[1] - right]
+    if mask.any() and mask[window].sum() < LEAST_AREA:
+        window = np.s_[:, :]
     light = writing.grey(image)[window].astype(np.float32) / 255
-    gain, gamma = 0.7 + 0.12 * shot, rng.uniform(0.9, 1.1)
+    gain, gamma = 0.85 + 0.1 * shot, rng.uniform(0.98, 1.02)
     exposed = np.clip(gain * light, 0, 1) ** gamma * 255 + rng.normal(0, 1.5, light.shape)
     return np.clip(np.round(exposed), 0, 255).astype(np.uint8), mask[window]
 
