@@ -59,7 +59,9 @@ def published(path: Path | None = None) -> dict[tuple[str, ...], float]:
     return {tuple(row[key] for key in keys): float(row["value"]) for row in rows if row["value"]}
 
 
-def collect(lines: Sequence[Mapping[str, Any]], printed: Mapping[tuple[str, ...], float]) -> list[dict[str, str]]:
+def collect(
+    lines: Sequence[Mapping[str, Any]], printed: Mapping[tuple[str, ...], float]
+) -> list[dict[str, str]]:
     """Turn records into the rows of the CSV.
 
     Args:
@@ -103,7 +105,15 @@ def _row(
         reason = f"{len(done)} of {len(cell['jobs'])} seeds"
     elif not known:
         status, reason = "undefined", f"{metric} is undefined on these test images"
-    key = (plan["paper"], plan["number"], cell["subset"], cell["method"], cell["arm"], cell["model"], metric)
+    key = (
+        plan["paper"],
+        plan["number"],
+        cell["subset"],
+        cell["method"],
+        cell["arm"],
+        cell["model"],
+        metric,
+    )
     paper = printed.get(key)
     comparable = paper is not None and known and not cell["stand_in"]
     counts = [job["counts"] for job in done]
@@ -160,7 +170,9 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         UserError: the file is missing or has other columns.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file; give a CSV that `defectbench run` or `collect` wrote")
+        raise UserError(
+            f"{path}: no such file; give a CSV that `defectbench run` or `collect` wrote"
+        )
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return rows

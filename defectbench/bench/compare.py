@@ -89,14 +89,14 @@ def _index(
     for row in rows:
         key = tuple(row[k] for k in keys)
         if key in found:
-            raise UserError(f"a file has two rows for {dict(zip(keys, key, strict=True))}; remove one")
+            raise UserError(
+                f"a file has two rows for {dict(zip(keys, key, strict=True))}; remove one"
+            )
         found[key] = row
     return found
 
 
-def _ranks(
-    rows: Sequence[Mapping[str, str]], keys: Sequence[str]
-) -> dict[tuple[str, ...], int]:
+def _ranks(rows: Sequence[Mapping[str, str]], keys: Sequence[str]) -> dict[tuple[str, ...], int]:
     contest = [k for k in CONTEST if k in keys]
     groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:

@@ -19,15 +19,21 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     import torch
 
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; give the generator.ckpt that `defectbench fit` wrote")
+        raise UserError(
+            f"{path}: no such checkpoint; give the generator.ckpt that `defectbench fit` wrote"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise UserError(
             f"{path}: not a checkpoint of plain weights ({type(error).__name__}); fit the generator again"
         ) from None
-    if not isinstance(content, dict) or not {"generator", "arguments", "state_dict"} <= set(content):
-        raise UserError(f"{path}: not a generator's checkpoint; give the generator.ckpt that `defectbench fit` wrote")
+    if not isinstance(content, dict) or not {"generator", "arguments", "state_dict"} <= set(
+        content
+    ):
+        raise UserError(
+            f"{path}: not a generator's checkpoint; give the generator.ckpt that `defectbench fit` wrote"
+        )
     return content
 
 

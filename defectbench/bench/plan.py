@@ -205,7 +205,12 @@ class _Builder:
             return {"fit": self.add(job)}
         return {
             f"fit:{defect}": self.add(
-                Job("fit", {**spec, "defect": defect}, data, f"fit {method} {product}/{defect} seed {seed}")
+                Job(
+                    "fit",
+                    {**spec, "defect": defect},
+                    data,
+                    f"fit {method} {product}/{defect} seed {seed}",
+                )
             )
             for defect in self.defects(product)
         }
@@ -225,13 +230,17 @@ class _Builder:
             "seed": seed,
         }
         parents = {"data": self.prepare(product), **fits}
-        return self.add(Job("sample", spec, parents, f"sample {method} {product} seed {seed}")), fits
+        return self.add(
+            Job("sample", spec, parents, f"sample {method} {product} seed {seed}")
+        ), fits
 
     def _count(self, asked: Mapping[str, int], product: str, defect: str) -> int:
         for key in (f"{product}/{defect}", product):
             if key in asked:
                 return asked[key]
-        raise UserError(f"{self.spec.name}: sample.per_defect: no count for {product}/{defect}; add it")
+        raise UserError(
+            f"{self.spec.name}: sample.per_defect: no count for {product}/{defect}; add it"
+        )
 
     def cell(self, product: str, entry: EntrySpec, model: str) -> Cell:
         task = names.find("tasks", self.spec.models[model].task)
@@ -253,7 +262,9 @@ class _Builder:
                 "seed": seed,
             }
             name = entry.label or (entry.method if with_method else entry.arm)
-            jobs.append(self.add(Job("task", spec, parents, f"{model} {product} {name} seed {seed}")))
+            jobs.append(
+                self.add(Job("task", spec, parents, f"{model} {product} {name} seed {seed}"))
+            )
         if with_method:
             generator = names.find("generators", self.spec.methods[entry.method].generator)
             revision.insert(0, f"{generator.name}:{generator.facts.get('revision', 1)}")

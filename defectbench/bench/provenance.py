@@ -11,7 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("defectbench", "torch", "torchvision", "lightning", "numpy", "segmentation-models-pytorch", "timm")
+PACKAGES = (
+    "defectbench",
+    "torch",
+    "torchvision",
+    "lightning",
+    "numpy",
+    "segmentation-models-pytorch",
+    "timm",
+)
 
 
 @cache
@@ -35,11 +43,19 @@ def commit() -> str:
     try:
         head = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=root, capture_output=True, text=True, check=True, timeout=10,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.strip()
         dirty = subprocess.run(
             ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=root, capture_output=True, text=True, check=True, timeout=10,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
@@ -62,7 +78,9 @@ def provenance(machine: Mapping[str, Any], started: float, seconds: float) -> di
     from defectbench.bench.training import Machine
 
     return {
-        "date": datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat(timespec="seconds"),
+        "date": datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat(
+            timespec="seconds"
+        ),
         "seconds": round(seconds, 2),
         "device": device_name(machine),
         "precision": Machine(**machine).resolved_precision(),

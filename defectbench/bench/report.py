@@ -60,7 +60,13 @@ def markdown(plan: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
             texts = [_cell(found.get(column, {}), metrics, kind) for column in columns]
             lead = key if kind == "ours" else ("",) * len(key)
             lines.append(f"| {' | '.join([*lead, kind, *texts])} |")
-    failed = sorted({(row["subset"], row["method"], row["arm"], row["model"], row["reason"]) for row in rows if row["reason"]})
+    failed = sorted(
+        {
+            (row["subset"], row["method"], row["arm"], row["model"], row["reason"])
+            for row in rows
+            if row["reason"]
+        }
+    )
     if failed:
         lines += ["", "Cells without a number:", ""]
         lines += [f"- {' · '.join(part for part in row[:4] if part)}: {row[4]}" for row in failed]
@@ -106,7 +112,9 @@ LEADERBOARD_COLUMNS = (
 """mean: over the cells (subset x model x table) that have a number; rank 1 is best among methods with all cells."""
 
 
-def leaderboard(rows: Sequence[Mapping[str, str]], tasks: Mapping[str, str]) -> list[dict[str, str]]:
+def leaderboard(
+    rows: Sequence[Mapping[str, str]], tasks: Mapping[str, str]
+) -> list[dict[str, str]]:
     """Gather rows of all tables: one row per dataset, method and arm, task, metric and preset.
 
     Args:
@@ -116,7 +124,15 @@ def leaderboard(rows: Sequence[Mapping[str, str]], tasks: Mapping[str, str]) -> 
     groups: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:
         task = tasks.get(f"{row['table']}|{row['model']}", row["model"])
-        key = (row["dataset"], row["stand_in"], row["method"], row["arm"], task, row["metric"], row["preset"])
+        key = (
+            row["dataset"],
+            row["stand_in"],
+            row["method"],
+            row["arm"],
+            task,
+            row["metric"],
+            row["preset"],
+        )
         groups.setdefault(key, []).append(row)
     out = []
     for key, members in sorted(groups.items()):
@@ -125,13 +141,21 @@ def leaderboard(rows: Sequence[Mapping[str, str]], tasks: Mapping[str, str]) -> 
         known = [float(m["mean"]) for m in unique.values() if m["mean"]]
         out.append(
             {
-                **dict(zip(("dataset", "stand_in", "method", "arm", "task", "metric", "preset"), key, strict=True)),
+                **dict(
+                    zip(
+                        ("dataset", "stand_in", "method", "arm", "task", "metric", "preset"),
+                        key,
+                        strict=True,
+                    )
+                ),
                 "better": next((m["better"] for m in members if m["better"]), ""),
                 "mean": number(sum(known) / len(known)) if known else "",
                 "n_cells": str(len(known)),
                 "n_cells_missing": str(len(unique) - len(known)),
                 "tables": " ".join(sorted({m["table"] for m in members})),
-                "revision": " ".join(sorted({part for m in members for part in m["revision"].split()})),
+                "revision": " ".join(
+                    sorted({part for m in members for part in m["revision"].split()})
+                ),
             }
         )
     _rank(out)
@@ -143,7 +167,9 @@ def _rank(rows: Sequence[dict[str, str]]) -> None:
     contests: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in rows:
         row["rank"] = row["of"] = ""
-        contests.setdefault((row["dataset"], row["task"], row["metric"], row["preset"]), []).append(row)
+        contests.setdefault((row["dataset"], row["task"], row["metric"], row["preset"]), []).append(
+            row
+        )
     for members in contests.values():
         full = [m for m in members if m["mean"] and m["n_cells_missing"] == "0" and m["better"]]
         sign = -1 if full and full[0]["better"] == "higher" else 1

@@ -111,7 +111,9 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
     plan = plan_table(name, options, say)
     cells = [cell for cell in plan.cells if cell.matches(options.only)]
     if not cells:
-        raise UserError(f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values")
+        raise UserError(
+            f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
+        )
     needed = plan.needed(cells)
     for key in needed:
         store.forgive(key, all_reasons=options.retry)
@@ -133,7 +135,9 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         files = write_results(plan, store, options.out)
     failures = {key: store.failure(key) for key in needed}
     failed = {
-        needed[key].label: str(f["reason"]) for key, f in failures.items() if f and not f["repeats"] and not f.get("blocked")
+        needed[key].label: str(f["reason"])
+        for key, f in failures.items()
+        if f and not f["repeats"] and not f.get("blocked")
     }
     return Outcome(plan, len(needed) - len(todo), len(todo), failed, files)
 
@@ -237,7 +241,9 @@ def recollect(out: Path) -> list[Path]:
     """
     paths = sorted((out / "records").glob("*.jsonl"))
     if not paths:
-        raise UserError(f"{out / 'records'}: no records; run a table first, or give its folder with --out")
+        raise UserError(
+            f"{out / 'records'}: no records; run a table first, or give its folder with --out"
+        )
     written = [file for path in paths for file in write_table(path, out)]
     return [*written, write_leaderboard(out)]
 
@@ -258,9 +264,13 @@ def describe(plan: Plan, store: Store) -> dict[str, Any]:
         "cells": len(plan.cells),
         "stages": stages,
         "jobs": [
-            {"id": key, "stage": job.stage, "label": job.label, "state": store.state(key), "parents": dict(job.parents)}
+            {
+                "id": key,
+                "stage": job.stage,
+                "label": job.label,
+                "state": store.state(key),
+                "parents": dict(job.parents),
+            }
             for key, job in plan.jobs.items()
         ],
     }
-
-

@@ -40,7 +40,9 @@ class ViewSpec(Strict):
     """What a generator sees of an image."""
 
     name: Literal["full", "contents"] = "full"
-    background: int | Literal["auto"] = 0  # grey value outside the contents; auto: the best of 0, 128, 255
+    background: int | Literal["auto"] = (
+        0  # grey value outside the contents; auto: the best of 0, 128, 255
+    )
     dilate: int = 0  # pixels
 
 
@@ -88,7 +90,9 @@ class Preset(Strict):
     sample: SampleSpec
     task: TaskSpec
     arguments: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
-    fits: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)  # FitSpec overrides by method
+    fits: Mapping[str, Mapping[str, Any]] = Field(
+        default_factory=dict
+    )  # FitSpec overrides by method
 
 
 class Method(Strict):
@@ -131,7 +135,9 @@ class TableSpec(Strict):
     table: str
     dataset: str
     products: tuple[str, ...]
-    defects: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # by product; all by default
+    defects: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict
+    )  # by product; all by default
     split: str
     methods: Mapping[str, Method] = Field(default_factory=dict)
     models: Mapping[str, Model]
@@ -146,7 +152,9 @@ class TableSpec(Strict):
         for number, entry in enumerate(self.entries):
             where = f"entries[{number}]"
             if entry.arm in ARMS_WITHOUT_METHOD and entry.method != "none":
-                raise ValueError(f"{where}: arm {entry.arm} takes no method, found {entry.method!r}")
+                raise ValueError(
+                    f"{where}: arm {entry.arm} takes no method, found {entry.method!r}"
+                )
             if entry.arm not in ARMS_WITHOUT_METHOD and entry.method not in self.methods:
                 raise ValueError(
                     f"{where}: arm {entry.arm} needs a method; {nearest(entry.method, self.methods)}"
@@ -262,20 +270,28 @@ def _check_names(path: Path, spec: TableSpec) -> None:
     products = dataset.load().products
     for product in spec.products if products else ():
         if product not in products:
-            raise UserError(f"{path}: products: no {product!r} in {spec.dataset}; {nearest(product, products)}")
+            raise UserError(
+                f"{path}: products: no {product!r} in {spec.dataset}; {nearest(product, products)}"
+            )
     stem = f"{path.parent.name}/{path.stem}"
     if path.parent.parent.name in {"benchmarks", "_benchmarks"} and stem != spec.name:
-        raise UserError(f"{path}: paper and table say {spec.name!r}; the file's place says {stem!r}")
+        raise UserError(
+            f"{path}: paper and table say {spec.name!r}; the file's place says {stem!r}"
+        )
     for preset_name, preset in spec.presets.items():
         where = f"{path}: presets.{preset_name}.arguments"
         known = {*spec.methods, *spec.models, *(m.generator for m in spec.methods.values())}
         known |= {m.task for m in spec.models.values()}
         for key in preset.arguments:
             if key not in known:
-                raise UserError(f"{where}.{key}: not a method, model, generator or task of this table; {nearest(key, known)}")
+                raise UserError(
+                    f"{where}.{key}: not a method, model, generator or task of this table; {nearest(key, known)}"
+                )
         for key in preset.fits:
             if key not in spec.methods:
-                raise UserError(f"{path}: presets.{preset_name}.fits.{key}: not a method; {nearest(key, spec.methods)}")
+                raise UserError(
+                    f"{path}: presets.{preset_name}.fits.{key}: not a method; {nearest(key, spec.methods)}"
+                )
             try:
                 spec.fit_spec(key, preset)
             except ValidationError as error:

@@ -22,6 +22,8 @@ from defectbench.config import UserError
 from defectbench.rng import derive
 
 Progress = Callable[[int, int], None]
+LARGEST_DEFECT = 0.6
+"""Share of the image above which watershed has found no defect but the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         for kind, defective in (("defective", True), ("normal", False))
     }
     if not counts["train_defective"] or not counts["test_defective"]:
-        raise JobFailed(f"{spec['dataset']}/{product}: the split leaves {counts}; both train and test need defects")
+        raise JobFailed(
+            f"{spec['dataset']}/{product}: the split leaves {counts}; both train and test need defects"
+        )
     return {"counts": counts, "stand_in": manifest.stand_in}
 
 
@@ -153,13 +157,19 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     entry = names.find("generators", spec["generator"])
     cls = entry.load()
     if cls.stand_ins_only and not prepared.stand_in:
-        raise JobFailed(f"{entry.name} knows only the process that draws stand-ins; these images are real")
+        raise JobFailed(
+            f"{entry.name} knows only the process that draws stand-ins; these images are real"
+        )
     rows = prepared.rows(split="train", defective=True, defect=spec.get("defect"))
     if not len(rows):
-        raise JobFailed(f"{prepared.dataset}: no training image of {spec.get('defect') or 'any defect'}")
+        raise JobFailed(
+            f"{prepared.dataset}: no training image of {spec.get('defect') or 'any defect'}"
+        )
     defects = ImageSet.of(prepared, rows)
     normals = ImageSet.of(prepared, prepared.rows(split="train", defective=False))
-    view = View(**spec["view"] | {"background": _background(spec["view"], defects, contents_background)})
+    view = View(
+        **spec["view"] | {"background": _background(spec["view"], defects, contents_background)}
+    )
     generator = initialised(
         spec["seed"],
         lambda: cls(
@@ -173,7 +183,9 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if len(normals):
         streams.append(Stream(normals, "normal", View(), tuple(spec["augment"])))
     elif "normal" in cls.streams:
-        raise JobFailed(f"{entry.name} learns from normal images too, and there are none in training")
+        raise JobFailed(
+            f"{entry.name} learns from normal images too, and there are none in training"
+        )
     data = DefectData(streams, batch=spec["batch"], seed=derive(spec["seed"], "fit"))
     last = folder / "last.ckpt"
     if not last.exists():
@@ -206,7 +218,9 @@ def _background(view: Mapping[str, Any], defects: Any, choose: Callable[[Any], i
     return choose(defects) if view["name"] == "contents" else 0
 
 
-def _checkpoint_grid(generator: Any, prepared: Any, view: Any, folder: Path, spec: Mapping[str, Any]) -> None:
+def _checkpoint_grid(
+    generator: Any, prepared: Any, view: Any, folder: Path, spec: Mapping[str, Any]
+) -> None:
     """Draw a grid of samples beside the log, one row per defect."""
     from PIL import Image
 
@@ -219,7 +233,14 @@ def _checkpoint_grid(generator: Any, prepared: Any, view: Any, folder: Path, spe
     generator.eval()
     counts = {spec["defect"]: 6} if spec.get("defect") else dict.fromkeys(prepared.defects, 6)
     images = []
-    for asked in requests(prepared, counts, reads=generator.reads, view=view, batch=6, seed=derive(spec["seed"], "grid")):
+    for asked in requests(
+        prepared,
+        counts,
+        reads=generator.reads,
+        view=view,
+        batch=6,
+        seed=derive(spec["seed"], "grid"),
+    ):
         sample = synthesise(generator, asked.request, torch_rng(spec["seed"], "grid", asked.index))
         images.extend(to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy())
     generator.train(training)
@@ -320,7 +341,12 @@ def finish_sample(
     images keep the generator's own mask.
     """
     from defectbench.batch import to_uint8
-    from defectbench.imaging.blending import alpha_blend, improved_poisson_blend, poisson_blend, refine_mask
+    from defectbench.imaging.blending import (
+        alpha_blend,
+        improved_poisson_blend,
+        poisson_blend,
+        refine_mask,
+    )
     from defectbench.imaging.watershed import content_mask
 
     images = to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy()
@@ -335,7 +361,11 @@ def finish_sample(
         return Made(
             images, masks, valid.tolist(), [mask_source if ok else "invalid" for ok in valid]
         )
-    blend = {"improved_poisson": improved_poisson_blend, "poisson": poisson_blend, "alpha": alpha_blend}[composite]
+    blend = {
+        "improved_poisson": improved_poisson_blend,
+        "poisson": poisson_blend,
+        "alpha": alpha_blend,
+    }[composite]
     side = images.shape[1]
     smallest = max(4, round(25 * (side / 256) ** 2))  # facts, section 4: 25 px at 256 px
     out, masks = np.empty_like(images), np.zeros(images.shape[:3], dtype=bool)
@@ -345,7 +375,8 @@ def finish_sample(
         if raw.any():
             out[i] = blend(images[i], normals[i], raw)
             masks[i] = refine_mask(out[i], normals[i], raw)
-    valid = masks.reshape(count, -1).any(1).tolist()
+    share = masks.reshape(count, -1).mean(1)
+    valid = ((share > 0) & (share < LARGEST_DEFECT)).tolist()
     return Made(out, masks, valid, ["watershed" if ok else "invalid" for ok in valid])
 
 

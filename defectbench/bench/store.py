@@ -114,7 +114,11 @@ class Store:
         except (OSError, ValueError):
             return False
         if held.get("host") == socket.gethostname():
-            return Path(f"/proc/{held.get('pid')}").exists() if Path("/proc").exists() else age < LEASE_SECONDS
+            return (
+                Path(f"/proc/{held.get('pid')}").exists()
+                if Path("/proc").exists()
+                else age < LEASE_SECONDS
+            )
         return age < LEASE_SECONDS
 
     def finish(self, job: Job, result: Mapping[str, Any]) -> None:

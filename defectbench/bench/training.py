@@ -341,7 +341,9 @@ def save_generator(generator: Generator, name: str, path: Path) -> None:
             "generator": name,
             "revision": generator.revision,
             "arguments": arguments,
-            "state_dict": {k: v.cpu() if torch.is_tensor(v) else v for k, v in generator.state_dict().items()},
+            "state_dict": {
+                k: v.cpu() if torch.is_tensor(v) else v for k, v in generator.state_dict().items()
+            },
         },
         temporary,
     )

@@ -51,7 +51,9 @@ def data_for(prepared: Prepared, generator: Generator, seed: int = 0) -> DefectD
     return DefectData(streams, batch=BATCH, seed=seed)
 
 
-def fit(name: str, prepared: Prepared, folder: Path, images: int = BATCH * STEPS, **options) -> Generator:
+def fit(
+    name: str, prepared: Prepared, folder: Path, images: int = BATCH * STEPS, **options
+) -> Generator:
     generator = build(name, prepared)
     data = data_for(prepared, generator)
     return fit_generator(generator, data, folder, images=images, machine=Machine("cpu"), **options)
@@ -162,7 +164,9 @@ def test_a_checkpoint_of_plain_values_samples_the_same(name, squares, fitted, tm
     loaded = load_generator(path)
     request = ask(squares, generator)
     with torch.no_grad():
-        assert same(generator.synthesise(request, torch_rng(3)), loaded.synthesise(request, torch_rng(3)))
+        assert same(
+            generator.synthesise(request, torch_rng(3)), loaded.synthesise(request, torch_rng(3))
+        )
 
 
 def test_a_checkpoint_of_another_generator_is_refused(squares, fitted, tmp_path):
@@ -189,7 +193,14 @@ def test_killed_and_resumed_ends_with_the_same_bits(name, squares, tmp_path):
             raise _Killed
 
     with pytest.raises(_Killed):
-        fit(name, squares, tmp_path / "cut", images=BATCH * 6, checkpoint_every=BATCH * 2, on_checkpoint=kill)
+        fit(
+            name,
+            squares,
+            tmp_path / "cut",
+            images=BATCH * 6,
+            checkpoint_every=BATCH * 2,
+            on_checkpoint=kill,
+        )
     assert (tmp_path / "cut" / "last.ckpt").exists()
     resumed = fit(name, squares, tmp_path / "cut", images=BATCH * 6, checkpoint_every=BATCH * 2)
 

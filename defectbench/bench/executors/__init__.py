@@ -53,5 +53,11 @@ def block(job: Job, reason: str, context: Context) -> None:
 
     folder = context.store.folder(job.id)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"job": job.id, "label": job.label, "reason": reason, "repeats": False, "blocked": True}
+    content = {
+        "job": job.id,
+        "label": job.label,
+        "reason": reason,
+        "repeats": False,
+        "blocked": True,
+    }
     write_json(folder / "failed.json", content)

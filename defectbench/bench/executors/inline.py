@@ -26,7 +26,9 @@ class Inline:
             board.started(job)
             execute(
                 job,
-                replace(context, progress=lambda done, total, j=job: board.progressed(j, done, total)),
+                replace(
+                    context, progress=lambda done, total, j=job: board.progressed(j, done, total)
+                ),
             )
             failure = context.store.failure(job.id)
             board.ended(job, "failed" if failure else "done", failure["reason"] if failure else "")

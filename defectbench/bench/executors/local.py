@@ -76,7 +76,9 @@ class Local:
         """Do the jobs as their parents finish."""
         bare = replace(context, progress=None)
         waiting = {
-            key: job for key, job in jobs.items() if context.store.state(key) not in {"done", "failed"}
+            key: job
+            for key, job in jobs.items()
+            if context.store.state(key) not in {"done", "failed"}
         }
         tries: dict[str, int] = {}
         workers: list[Worker] = []
