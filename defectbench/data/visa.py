@@ -19,81 +19,82 @@ Setup = Literal["1cls", "2cls_fewshot", "2cls_highshot"]
 
 CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
     "candle": (
-        "chunk of wax missing",
-        "damaged corner of packaging",
+        "Chunk Of Wax Missing",
+        "Damaged Corner of Packaging",
         "weird candle wick",
-        "different colour spot",
-        "extra wax in candle",
-        "foreign particals on candle",
-        "wax melded out of the candle",
-        "other",
+        "Different Colour Spot",
+        "Extra Wax in Candle",
+        "Foreign Particals on Candle",
+        "Wax Melded out of the candle",
+        "Other",
     ),
-    "capsules": ("bubble", "discolor", "scratch", "leak", "misshape"),
+    "capsules": ("Bubble", "Discolor", "Scratch", "Leak", "Misshape"),
     "cashew": (
-        "burnt",
-        "corner or edge breakage",
-        "different colour spot",
-        "middle breakage",
-        "small holes",
-        "small scratches",
-        "stuck together",
-        "same colour spot",
-        "other",
+        "Burnt",
+        "Corner or Edge Breakage",
+        "Different Colour Spot",
+        "Middle Breakage",
+        "Small Holes",
+        "Small Scratches",
+        "Stuck Together",
+        "Same Colour Spot",
+        "Other",
     ),
     "chewinggum": (
-        "chunk of gum missing",
-        "corner missing",
-        "scratches",
-        "similar colour spot",
-        "small cracks",
-        "other",
+        "Chunk of gum missing",
+        "Corner Missing",
+        "Scratches",
+        "Similar Colour Spot",
+        "Small Cracks",
+        "Other",
     ),
     "fryum": (
-        "burnt",
-        "corner or edge breakage",
-        "different colour spot",
-        "fryum stuck together",
-        "middle breakage",
-        "similar colour spot",
-        "small scratches",
-        "other",
+        "Burnt",
+        "Corner or Edge Breakage",
+        "Different Colour Spot",
+        "Fryum Stuck Together",
+        "Middle Breakage",
+        "Similar Colour Spot",
+        "Small Scratches",
+        "Other",
     ),
     "macaroni1": (
-        "chip around edge and corner",
-        "different colour spot",
-        "middle breakage",
-        "similar colour spot",
-        "small cracks",
-        "small scratches",
-        "other",
+        "Chip Around Edge And Corner",
+        "Different Colour Spot",
+        "Middle Breakage",
+        "Similar Colour Spot",
+        "Small Cracks",
+        "Small Scratches",
+        "Other",
     ),
     "macaroni2": (
-        "breakage down the middle",
-        "color spot similar to the object",
-        "different color spot",
-        "small chip around edge",
-        "small cracks",
-        "small scratches",
-        "other",
+        "Breakage down the middle",
+        "Color spot similar to the Object",
+        "Different Color spot",
+        "Small chip around edge",
+        "Small Cracks",
+        "Small Scratches",
+        "Other",
     ),
-    "pcb1": ("bent", "melt", "scratch", "missing"),
-    "pcb2": ("bent", "melt", "scratch", "missing"),
-    "pcb3": ("bent", "melt", "scratch", "missing"),
-    "pcb4": ("burnt", "scratch", "missing", "damage", "extra", "wrong place", "dirt"),
+    "pcb1": ("Bent", "Melt", "Scratch", "Missing"),
+    "pcb2": ("Bent", "Melt", "Scratch", "Missing"),
+    "pcb3": ("Bent", "Melt", "Scratch", "Missing"),
+    "pcb4": ("Burnt", "Scratch", "Missing", "Damage", "Extra", "Wrong Place", "Dirt"),
     "pipe_fryum": (
-        "burnt",
-        "corner and edge breakage",
-        "different colour spot",
-        "middle breakage",
-        "similar colour spot",
-        "small scratches",
-        "stuck together",
-        "small cracks",
-        "other",
+        "Burnt",
+        "Corner And Edge Breakage",
+        "Different Colour Spot",
+        "Middle Breakage",
+        "Similar Colour Spot",
+        "Small Scratches",
+        "Stuck Together",
+        "Small Cracks",
+        "Other",
     ),
 }
-"""Names of the classes, spelled as in the authors' `utils/id2class.py` but in lower case; the id in a mask is place + 1."""
-UNNAMED: Final = "other"
+"""Names of the classes as in the authors' `utils/id2class.py`; the id in a mask is place + 1. The lists write them in lower
+case."""
+UNNAMED: Final = "Other"
 """Class of an anomaly that has no name in `image_anno.csv`."""
 _NORMAL: Final = {
     "candle": (900, 100),
@@ -216,18 +217,20 @@ def class_mask(path: Path, product: str, defect: str) -> Pixels:
     return np.asarray(decode_mask_values(path) == id_, dtype=np.uint8)
 
 
-def read_annotations(path: Path) -> dict[str, tuple[str, ...]]:
+def read_annotations(path: Path, product: str) -> dict[str, tuple[str, ...]]:
     """Read `image_anno.csv`: the classes of each image, none for a normal one, by its path from the root, as `key` makes it.
 
-    One quoted field names one or several classes, e.g. `"melt, scratch"`.
+    One quoted field names one or several classes, e.g. `"melt, scratch"`. A name that `CLASSES` knows but for case is
+    spelled as there; others stay as they are.
 
     Raises:
         ValueError: a column is missing.
     """
     found = {}
+    spelled = {name.lower(): name for name in CLASSES.get(product, ())}
     for row in _rows(path, ("image", "label")):
-        names = (" ".join(name.split()).lower() for name in row["label"].split(","))
-        classes = tuple(name for name in names if name and name != "normal")
+        names = (" ".join(name.split()) for name in row["label"].split(","))
+        classes = tuple(spelled.get(n.lower(), n) for n in names if n and n.lower() != "normal")
         found[key(row["image"].strip())] = classes
     return found
 
@@ -265,7 +268,7 @@ def _read_object(
     images = child(data, "Images") or data / "Images"
     masks = child(data, "Masks") or data / "Masks"
     marked = scan.files(child(masks, "Anomaly") or masks / "Anomaly")
-    classes = _annotations(scan, folder)
+    classes = _annotations(scan, folder, product)
     for kind in ("Normal", "Anomaly"):
         place = child(images, kind) or images / kind
         listed = scan.files(place)
@@ -295,10 +298,10 @@ def _read_object(
         scan.problem(mask, "has no image of its stem in Images/Anomaly; get this object again")
 
 
-def _annotations(scan: Scan, folder: Path) -> dict[str, tuple[str, ...]]:
+def _annotations(scan: Scan, folder: Path, product: str) -> dict[str, tuple[str, ...]]:
     path = child(folder, "image_anno.csv")
     try:
-        return read_annotations(path) if path else {}
+        return read_annotations(path, product) if path else {}
     except (ValueError, OSError) as error:
         scan.problem(folder / "image_anno.csv", str(error))
         return {}

@@ -38,7 +38,7 @@ def visa(tmp_path: Path) -> Path:
                 if number == 0
                 else f"{CLASSES[product][1]}, {CLASSES[product][2]}"
             )
-            rows.append(f'{name},"{names}",{mask}')
+            rows.append(f'{name},"{names.lower()}",{mask}')
             split.append(f"{product},test,anomaly,{name},{mask}")
         assert data.is_dir()
         text = "\r\n".join(["image,label,mask", *rows, ""])
@@ -59,7 +59,7 @@ def test_classes_splits_and_masks(visa: Path) -> None:
     assert len(table) == 10
     row = table.loc["pcb1/Anomaly/001"]
     assert row["image"].endswith("Anomaly/001.JPG")
-    assert row["defects"] == ("melt", "scratch")
+    assert row["defects"] == ("Melt", "Scratch")
     assert row["split"] == "test"
     assert table.loc["pcb1/Normal/0000", "split"] == "train"
     assert table.loc["pcb1/Normal/0000", "mask"] == ""
@@ -69,9 +69,9 @@ def test_classes_splits_and_masks(visa: Path) -> None:
 
 def test_ids_give_a_mask_per_class(visa: Path) -> None:
     path = visa / "pcb1/Data/Masks/Anomaly/001.png"
-    assert int(class_mask(path, "pcb1", "melt").sum()) == 36
-    assert int(class_mask(path, "pcb1", "scratch").sum()) == 4
-    assert int(class_mask(path, "pcb1", "bent").sum()) == 0
+    assert int(class_mask(path, "pcb1", "Melt").sum()) == 36
+    assert int(class_mask(path, "pcb1", "Scratch").sum()) == 4
+    assert int(class_mask(path, "pcb1", "Bent").sum()) == 0
     with pytest.raises(UserError, match="no class 'leak'"):
         class_mask(path, "pcb1", "leak")
 
@@ -83,17 +83,17 @@ def test_classes_come_from_the_masks_where_the_list_is_missing(visa: Path) -> No
     ids[0, 0] = 9
     save(path, ids)
     table = VisA().scan(visa, ["pcb1"]).table.set_index("id")
-    assert table.loc["pcb1/Anomaly/001", "defects"] == ("melt", "scratch")
-    assert table.loc["pcb1/Anomaly/000", "defects"] == ("missing", "other")
+    assert table.loc["pcb1/Anomaly/001", "defects"] == ("Melt", "Scratch")
+    assert table.loc["pcb1/Anomaly/000", "defects"] == ("Missing", "Other")
 
 
 def test_a_label_that_nobody_knows_is_kept(visa: Path) -> None:
     path = visa / "pcb1/image_anno.csv"
-    path.write_text(path.read_text().replace('"melt, scratch"', '"Melt ,  burn  mark"'))
+    path.write_text(path.read_text().replace('"melt, scratch"', '"mELT ,  burn  mark"'))
     manifest = VisA().scan(visa)
     assert manifest.table.set_index("id").loc["pcb1/Anomaly/001", "defects"] == (
+        "Melt",
         "burn mark",
-        "melt",
     )
     assert "burn mark" in manifest.defects
 
@@ -137,7 +137,7 @@ def test_a_csv_without_its_columns_is_named(visa: Path, tmp_path: Path) -> None:
         VisA().scan(visa)
     path = tmp_path / "anno.csv"
     path.write_bytes(b'\xef\xbb\xbfimage,label,mask\nA/B.JPG,"x, y ,",m\nA/c.JPG,normal,\n')
-    assert read_annotations(path) == {"a/b.jpg": ("x", "y"), "a/c.jpg": ()}
+    assert read_annotations(path, "pcb1") == {"a/b.jpg": ("x", "y"), "a/c.jpg": ()}
 
 
 def test_counts_are_those_of_the_sheet() -> None:
