@@ -7,7 +7,6 @@ from defectbench.batch import Request, request_of
 from defectbench.config import UserError
 from defectbench.generators.dcdgan_c import DcdganC, class_values
 from defectbench.nn import losses
-from defectbench.nn.modulate import AdaIN, OneDimSpade
 from tests.generators.short_training import (
     build,
     check_trains,
@@ -70,29 +69,6 @@ def test_encoder_learns_nothing_from_the_latent_loss():
     same = {name for name in ends[0] if torch.equal(ends[0][name], ends[1][name])}
     assert {name for name in ends[0] if name.startswith("encoder.")} <= same
     assert not any(name.startswith("generator.layers") for name in same)
-
-
-def test_od_spade_normalises_across_channels_at_each_pixel():
-    torch.manual_seed(0)
-    layer = OneDimSpade(6, code=4, size=(3, 5))
-    x, code = torch.randn(2, 6, 3, 5), torch.randn(2, 4)
-    shifted = layer(x * 3 + torch.randn(2, 1, 3, 5), code)  # one scale and one shift per pixel
-    assert torch.allclose(shifted, layer(x, code), atol=1e-3)
-    flat = layer(torch.ones(2, 6, 3, 5), code)
-    assert flat.isfinite().all()
-    with torch.no_grad():
-        layer.modulate.weight.zero_()
-    assert layer(x, code).abs().max() == 0  # the gain is gamma, not 1 + gamma
-
-
-def test_adain_of_the_ablation_has_no_one_in_its_gain():
-    x, code = torch.randn(2, 3, 4, 4), torch.randn(2, 5)
-    for around_one in (True, False):
-        layer = AdaIN(3, code=5, around_one=around_one)
-        with torch.no_grad():
-            layer.affine.weight.zero_()
-            layer.affine.bias.zero_()
-        assert (layer(x, code).abs().max() > 0.1) == around_one
 
 
 def test_class_values_of_code_and_paper():

@@ -8,10 +8,6 @@ from defectbench.config import UserError
 from defectbench.generators.defect_gan import DefectGan
 from defectbench.generators.star_gan_spade import StarGanSpade
 from defectbench.nn.content_noise import draw_from
-from defectbench.nn.label_translation import shuffled_labels, two_cycles
-from defectbench.nn.layered import LayeredTranslator
-from defectbench.nn.modulate import Spade
-from defectbench.nn.soft_masks import harden
 from tests.generators.short_training import (
     build,
     check_trains,
@@ -69,21 +65,6 @@ def test_star_gan_spade_is_defect_gan_with_its_switches_off():
         assert torch.equal(one, other)
 
 
-def test_composition_by_hand():
-    network = LayeredTranslator(classes=2, base=4, blocks=1, hidden=4, noise=False, compose=True)
-    image, labels = torch.full((1, 3, 16, 16), 0.5), torch.eye(2)[:1]
-    with torch.no_grad():
-        for head in network.network.heads.values():
-            head.weight.zero_()
-            head.bias.zero_()
-        network.network.heads["image"].bias.fill_(-20.0)  # paints -1
-        layers = network(image, labels, draw_from(None))
-        assert layers.spread.unique().tolist() == [0.5]
-        assert layers.image.unique().tolist() == [0.5 * 0.5 + 0.5 * -1]
-        network.network.heads["spread"].bias.fill_(-40.0)
-        assert torch.equal(network(image, labels, draw_from(None)).image, image)
-
-
 def test_the_first_spread_is_faint_and_noise_at_init_is_the_identity():
     module = build(DefectGan)
     one, two = sample(module, _request()), sample(module, _request(), seed=1)
@@ -101,17 +82,6 @@ def test_noise_diversifies_once_it_is_learned():
     assert not torch.equal(one, sample(module, _request(), seed=1)["image"])
 
 
-def test_a_constant_map_and_its_vector_steer_alike():
-    torch.manual_seed(0)
-    layer, x = Spade(4, map_channels=3, hidden=5), torch.randn(2, 4, 9, 12)
-    vector = torch.rand(2, 3)
-    as_map = layer(x, vector[..., None, None].expand(-1, -1, 9, 12))
-    assert torch.allclose(layer(x, vector), as_map, atol=1e-5)
-    small = torch.randn(2, 4, 4, 8)
-    as_map = layer(small, vector[..., None, None].expand(-1, -1, 4, 8))
-    assert torch.allclose(layer(small, vector), as_map, atol=1e-5)
-
-
 def test_a_mask_in_the_request_restricts_where_labels_are_felt():
     module = build(DefectGan)
     train(module, 2)
@@ -123,34 +93,6 @@ def test_a_mask_in_the_request_restricts_where_labels_are_felt():
     boxed = sample(module, _request(mask=corner))["image"]
     assert not torch.equal(boxed, nowhere)
     assert not torch.equal(boxed, everywhere)
-
-
-def test_tasks_of_both_papers():
-    batch = train_batch({"defect", "normal"})
-    task = two_cycles(batch)
-    assert torch.equal(task.image[:4], batch["normal"]["image"])
-    assert task.label[:4].sum() == 0
-    assert task.target[4:].sum() == 0
-    assert sorted(task.target[:4].argmax(1).tolist()) == sorted(
-        batch["defect"]["defects"].argmax(1).tolist()
-    )
-    task = shuffled_labels(batch)
-    assert sorted(map(tuple, task.target.tolist())) == sorted(map(tuple, task.label.tolist()))
-    batch["normal"]["image"] = batch["normal"]["image"].repeat(2, 1, 1, 1)
-    batch["normal"]["defects"] = batch["normal"]["defects"].repeat(2, 1)
-    assert two_cycles(batch).target.shape == (12, 3)  # more normals than defects
-
-
-def test_soft_masks_are_split_at_a_half_or_by_otsu():
-    soft = torch.zeros(5, 1, 8, 8)
-    soft[0, :, 2:5, 2:5] = 0.9
-    soft[1, :, 2:5, 2:5] = 0.3
-    soft[2] = 0.05
-    soft[3] = 0.9
-    mask, valid = harden(soft)
-    assert valid.tolist() == [True, True, False, False, False]
-    assert mask[:2].sum((1, 2, 3)).tolist() == [9, 9]
-    assert set(mask.unique().tolist()) == {0.0, 1.0}
 
 
 def test_reconstruction_improves():

@@ -1,0 +1,17 @@
+"""Soft masks made binary."""
+
+import torch
+
+from defectbench.nn.soft_masks import harden
+
+
+def test_soft_masks_are_split_at_a_half_or_by_otsu():
+    soft = torch.zeros(5, 1, 8, 8)
+    soft[0, :, 2:5, 2:5] = 0.9
+    soft[1, :, 2:5, 2:5] = 0.3
+    soft[2] = 0.05
+    soft[3] = 0.9
+    mask, valid = harden(soft)
+    assert valid.tolist() == [True, True, False, False, False]
+    assert mask[:2].sum((1, 2, 3)).tolist() == [9, 9]
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
