@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 
 from defectbench.imaging import defects, textures
+from defectbench.imaging.defects.canvas import foreground
 
 EVERY = [(product, name) for product in textures.PRODUCTS for name in defects.names(product)]
 
@@ -126,3 +127,27 @@ def test_the_weak_ellipse_of_tiny_and_empty_masks() -> None:
     weak = defects.weak_ellipse(mask)
     assert weak[5, 6]
     assert weak.sum() < 12
+
+
+def test_all_73_mvtec_ad_defect_types_are_drawn() -> None:
+    categories = (
+        "bottle cable capsule carpet grid hazelnut leather metal_nut pill screw tile toothbrush "
+        "transistor wood zipper"
+    ).split()
+    assert sum(len(defects.names(category)) for category in categories) == 73
+
+
+def test_visa_defects_come_in_the_order_of_their_class_ids() -> None:
+    assert defects.names("capsules") == ("Bubble", "Discolor", "Scratch", "Leak", "Misshape")
+    for board in ("pcb1", "pcb2", "pcb3"):
+        assert defects.names(board) == ("Bent", "Melt", "Scratch", "Missing")
+
+
+def test_the_foreground_is_the_part_and_not_its_shaded_background() -> None:
+    for seed in range(5):
+        image = textures.draw("screw", 128, np.random.default_rng(seed))
+        part = foreground(image)
+        assert 0.02 < part.mean() < 0.2
+        assert not part[[0, -1]].any()
+        assert not part[:, [0, -1]].any()
+        assert image[part].mean() < image[~part].mean() - 20

@@ -99,18 +99,21 @@ def exposed_bars(canvas: Canvas, rng: np.random.Generator) -> None:
         np.array([np.sin(angle), np.cos(angle)]),
     )
     radius = canvas.pixels(rng.uniform(0.013, 0.021), 1.2)
+    bared = shapes.soft(trough)
     for k in range(count):
         middle = np.asarray(at) + across * gap * 0.8 * (k - (count - 1) / 2)
-        path = middle + along * np.linspace(-0.48, 0.48, 24)[:, None] * reach * rng.uniform(0.85, 1)
+        path = middle + along * np.linspace(-0.6, 0.6, 24)[:, None] * reach
         path += across * np.cumsum(rng.normal(0, 0.03 * radius, 24))[:, None]
         dark, _ = shapes.stroke(canvas.shape, path + 0.9 * radius, radius)
-        canvas.shade(0.9 * dark, 0.4)
+        canvas.shade(0.9 * dark * bared, 0.4)
         alpha, profile = shapes.stroke(canvas.shape, path, radius)
         ground = 0.42 + 0.16 * fractal(canvas.shape, rng, 0.04, octaves=3)
         yy, xx = np.indices(canvas.shape, dtype=np.float32)
         ribs = np.cos((along[0] * yy + along[1] * xx) * np.float32(np.pi / (0.9 * radius)))
         tone = ramp(np.asarray(ground + 0.08 * ribs, np.float32), _RUST)
-        canvas.cover(alpha, np.asarray(tone * (0.45 + 0.75 * profile)[..., None], np.float32))
+        canvas.cover(
+            alpha * bared, np.asarray(tone * (0.45 + 0.75 * profile)[..., None], np.float32)
+        )
 
 
 def corrosion_stain(canvas: Canvas, rng: np.random.Generator) -> None:

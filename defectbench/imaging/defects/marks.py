@@ -7,6 +7,7 @@ comes from the upper left, so walls there lie in shadow and those opposite catch
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from defectbench.imaging.defects import shapes
 from defectbench.imaging.defects.canvas import Canvas
@@ -84,8 +85,7 @@ def crack(
     line = np.zeros(canvas.shape, np.float32)
     light = np.zeros(canvas.shape, np.float32)
     for path, share in paths:
-        radii = radius * share * np.linspace(1.2, 0.5, len(path))
-        radii = radii * rng.uniform(0.6, 1.4, len(path))
+        path, radii = _rugged(path, radius * share, rng)
         np.maximum(line, shapes.stroke(canvas.shape, path, radii)[0], out=line)
         if lip:
             moved = path + (radius * share + 0.5)
@@ -284,3 +284,18 @@ def smear(
     shine = np.clip(relief(depth, 0.5 * size), -0.5, 1)
     body = body + (60 * shine)[..., None]
     canvas.cover(opacity * shapes.soft(depth, 0.1 * size), np.asarray(body, np.float32))
+
+
+def _rugged(
+    path: shapes.Points, radius: float, rng: np.random.Generator
+) -> tuple[shapes.Points, npt.NDArray[np.float64]]:
+    """A crack's path with fine jags added and radii that vary slowly and end in points."""
+    fine = np.linspace(0, 1, 4 * len(path))
+    coarse = np.linspace(0, 1, len(path))
+    dense = np.stack([np.interp(fine, coarse, path[:, k]) for k in (0, 1)], axis=1)
+    dense[1:-1] += rng.normal(0, 0.22 * radius, (len(fine) - 2, 2))
+    width = np.interp(fine, np.linspace(0, 1, 9), rng.uniform(0.65, 1.35, 9))
+    ends = np.minimum(np.minimum(fine / 0.08, 1), np.minimum((1 - fine) / 0.4, 1)) ** 0.7
+    jag = rng.uniform(0.8, 1.2, len(fine))
+    radii: npt.NDArray[np.float64] = radius * width * jag * np.maximum(ends, 0.2)
+    return dense, radii
