@@ -16,7 +16,7 @@ SIDE: Final = 64
 """Pixels; images are compared at this size."""
 NEAR: Final = 0.7
 """Least correlation of two signatures for a near-duplicate. On the real Magnetic Tile images, taken under six exposures and
-cut out by hand, different tiles reach 0.68; tiles that were photographed again later, 0.70 to 0.99; see docs/datasets.md."""
+cut out by hand, different tiles reach 0.68; tiles that were photographed again later, 0.70 to 0.99; see mtd.py."""
 APART: Final = 0.9
 """How much a near-duplicate's correlation must exceed what is usual for its product (99 of 100 pairs), after Fisher's
 transform: products that all look alike (a bottle from above, a wire mesh) ask for more than `NEAR`."""

@@ -138,6 +138,8 @@ class Manifest:
             table["defects"] = table["defects"].map(
                 lambda text: tuple(text.split(LIST_SEPARATOR)) if text else ()
             )
+            if "mask_empty" in table.columns:  # a defective image whose mask marks no pixel
+                table["mask_empty"] = table["mask_empty"] == "True"
             return cls(
                 table=table,
                 root=root or folder,

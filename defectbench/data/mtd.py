@@ -1,11 +1,14 @@
-"""Magnetic Tile Defects: 1,344 photographs of about 160 tiles in six folders, one per label.
+"""Magnetic Tile Defects: 1,344 photographs in six folders, one per label, of tiles that were photographed several times.
 
 Names say `expE_num_N`: exposure E of frame N. A tile was photographed under up to six exposures in a row, so images whose
-frame numbers follow each other closely show one tile, or two tiles that lay side by side; some tiles came back later.
-Measured on the published images (see docs/datasets.md): recordings are 8 to 200 frames long and a new one begins 200 to
-2,000 frames later; split recordings of one tile are up to 356 frames apart, and seven tiles come back after more. Frames at
-most `GAP` apart are one group, and `RETURNS` joins the rest. That puts some different tiles into one group, which costs
-little, and leaves no tile in two.
+frame numbers follow each other closely show one tile, or two that lay side by side; some tiles came back later.
+Measured on the published images: within a recording neighbours are mostly 10 to 40 frames apart, between recordings 200 to
+7,000. Five recordings are broken by gaps of 202 to 356 frames, and five tiles come back after 500 to 12,000, as the
+correlation of all pairs of images shows and a look at them confirms; other pairs that correlate (up to 0.68) are different
+tiles from one grinder. So frames at most `GAP` apart are one group, and `RETURNS` joins what came back: 161 groups of 5 to
+32 images (Blowhole in 19 of them, Break 16, Crack 9, Fray 7, Uneven 17). That joins some different tiles, which costs
+little, and leaves no tile in two groups. Without groups a random split of 60 to 40 has about 300 near-duplicate pairs on
+two sides; with them, none.
 """
 
 from __future__ import annotations

@@ -42,15 +42,14 @@ class Part:
         product: of the first of them.
         label: the rarest defect among them, `good` if there is none.
         published: the publisher's side; of several, the one that must not be trained on.
+        images: how many of the rows have the label, which is what the part counts for in its stratum.
     """
 
     rows: tuple[int, ...]
     product: str
     label: str
     published: str
-
-    def __len__(self) -> int:
-        return len(self.rows)
+    images: int
 
 
 Strata = Mapping[tuple[str, str], Sequence[Part]]
@@ -126,7 +125,8 @@ def strata_of(manifest: Manifest) -> Strata:
         label = min(names, key=lambda n: (frequency[product, n], n)) if names else GOOD
         found = {published[row] for row in rows}
         side = next((s for s in ("test", "val", "train") if s in found), "")
-        strata[product, label].append(Part(tuple(rows), product, label, side))
+        number = sum(label in defects[row] for row in rows) if names else len(rows)
+        strata[product, label].append(Part(tuple(rows), product, label, side, number))
     return dict(sorted(strata.items()))
 
 
@@ -137,9 +137,9 @@ def take(parts: Sequence[Part], wanted: float) -> list[Part]:
     taken: list[Part] = []
     total = 0
     for part in parts:
-        if len(taken) < len(parts) - 1 and (total + len(part) <= wanted + 1e-9 or not taken):
+        if len(taken) < len(parts) - 1 and (total + part.images <= wanted + 1e-9 or not taken):
             taken.append(part)
-            total += len(part)
+            total += part.images
     return taken
 
 
@@ -152,8 +152,8 @@ def divide(sides: Sides, parts: Sequence[Part], train: float) -> None:
 
 
 def count(parts: Iterable[Part]) -> int:
-    """Count the images of some parts."""
-    return sum(len(part) for part in parts)
+    """Count the images of some parts that have their stratum's label."""
+    return sum(part.images for part in parts)
 
 
 def _official(sides: Sides) -> None:
@@ -227,7 +227,7 @@ def _sdi_dt_gan(sides: Sides) -> None:
         elif all(part.published for part in parts):
             for part in parts:
                 sides.put([part], part.published)
-            held_out[product] += sum(len(p) for p in parts if p.published != "train")
+            held_out[product] += sum(p.images for p in parts if p.published != "train")
         else:
             wanted = min(50, count(parts) // 3)
             _hold_out(sides, sides.shuffled((product, label), "sdi_dt_gan"), wanted)
@@ -270,7 +270,7 @@ def _subset(sides: Sides, n: int, product: str) -> None:
             training = [p for p in sides.shuffled(stratum, "subset") if sides.on(p) == "train"]
             kept: list[Part] = []
             for part in training:
-                if not kept or count(kept) + len(part) <= n:
+                if not kept or count(kept) + part.images <= n:
                     kept.append(part)
             sides.put(training, "")
             sides.put(kept, "train")

@@ -267,6 +267,17 @@ def test_fraction_is_stratified_by_images_of_whole_parts() -> None:
     assert abs(sides(done, "good")["test"] - 48) <= 6
 
 
+def test_a_part_counts_for_what_it_shows_of_its_defect() -> None:
+    """One crack among nineteen normal photographs of a tile is one image of a crack, not twenty."""
+    rows: list[dict[str, object]] = [
+        {"id": f"{g:02d}_{i:02d}", "defects": ("crack",) if i == 0 else (), "group": f"g{g}"}
+        for g in range(10)
+        for i in range(20 if g % 2 else 1)
+    ]
+    done = split(make(rows), "fraction(test=0.4)", validation=0)
+    assert sides(done, "crack") == {"train": 6, "test": 4}
+
+
 def test_another_seed_gives_another_split_of_the_same_counts() -> None:
     a, b = (split(mvtec_like(WOOD), "dcdgan_c", seed) for seed in (0, 1))
     assert split_digest(a) != split_digest(b)
