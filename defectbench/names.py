@@ -219,9 +219,7 @@ def tables_folder() -> Path:
 def tables() -> Mapping[str, Path]:
     """List the table specs by name, e.g. `dcdgan_c/table5`."""
     folder = tables_folder()
-    return {
-        f"{path.parent.name}/{path.stem}": path for path in sorted(folder.glob("*/*.yaml"))
-    }
+    return {f"{path.parent.name}/{path.stem}": path for path in sorted(folder.glob("*/*.yaml"))}
 
 
 def find_table(name: str) -> Path:

@@ -29,9 +29,7 @@ def numpy_rng(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *names))
 
 
-def torch_rng(
-    seed: int, *names: str | int, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def torch_rng(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """Make a torch generator for one purpose on a device."""
     import torch
 

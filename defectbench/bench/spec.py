@@ -208,12 +208,35 @@ def load_table(path: Path) -> TableSpec:
         UserError: names file, key, what was expected, what was found, and the nearest known key or name.
     """
     content = load_yaml(path)
+    if isinstance(content.get("presets"), str):
+        content["presets"] = _presets_of(path, content)
     try:
         spec = TableSpec.model_validate(_tuples(content))
     except ValidationError as error:
         raise UserError(_explain(path, content, error)) from None
     _check_names(path, spec)
     return spec
+
+
+def _presets_of(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the presets of another table, without arguments of methods and models that this one lacks.
+
+    Tables that share presets share every job that both need.
+    """
+    other = load_yaml(names.find_table(content["presets"]))
+    known = {*content.get("methods", {}), *content.get("models", {})}
+    for thing in (*content.get("methods", {}).values(), *content.get("models", {}).values()):
+        known |= {value for key, value in thing.items() if key in {"generator", "task"}}
+    presets = other.get("presets")
+    if not isinstance(presets, dict):
+        raise UserError(f"{path}: presets: {content['presets']} does not hold presets of its own; name one that does")
+    return {
+        name: {
+            key: {k: v for k, v in value.items() if k in known} if key in {"arguments", "fits"} else value
+            for key, value in preset.items()
+        }
+        for name, preset in presets.items()
+    }
 
 
 def _tuples(node: Any) -> Any:

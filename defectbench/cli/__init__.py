@@ -40,5 +40,7 @@ def main() -> None:
         errors.print("stopped; finished jobs are kept, run the same command again to go on")
         sys.exit(130)
     except OSError as error:
-        errors.print(f"error: {error.filename or ''}: {error.strerror or error}", style="red", markup=False)
+        errors.print(
+            f"error: {error.filename or ''}: {error.strerror or error}", style="red", markup=False
+        )
         sys.exit(2)

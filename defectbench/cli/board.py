@@ -31,13 +31,19 @@ class LiveBoard:
         """Begin to show."""
         if not self.quiet and self.console.is_terminal:
             self.live = Live(
-                console=self.console, refresh_per_second=4, get_renderable=self._table, transient=True
+                console=self.console,
+                refresh_per_second=4,
+                get_renderable=self._table,
+                transient=True,
             )
             self.live.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop showing."""
         if self.live:

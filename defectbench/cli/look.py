@@ -20,7 +20,9 @@ def _known(kind: str) -> dict[str, str]:
     if kind == "tables":
         from defectbench.config import load_yaml
 
-        return {name: str(load_yaml(path).get("title", "")) for name, path in names.tables().items()}
+        return {
+            name: str(load_yaml(path).get("title", "")) for name, path in names.tables().items()
+        }
     if kind == "metrics":
         from defectbench.names import metric_summaries
 
@@ -50,7 +52,9 @@ def list_names(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A generator, dataset, task, metric or table, or an image.")],
+    name: Annotated[
+        str, typer.Argument(help="A generator, dataset, task, metric or table, or an image.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show what is known of a name: abilities, arguments, source, licence; or where a synthetic image came from.
@@ -109,7 +113,9 @@ def _entry(entry: names.Entry) -> dict[str, Any]:
     if entry.kind == "datasets":
         dataset = entry.load()
         told["licence"] = dataset.licence.name
-        told["commercial use"] = {True: "allowed", False: "not allowed", None: "unclear"}[dataset.licence.commercial]
+        told["commercial use"] = {True: "allowed", False: "not allowed", None: "unclear"}[
+            dataset.licence.commercial
+        ]
     if entry.kind == "generators":
         told["abilities"] = ", ".join(names.abilities(entry)) or "labels only"
     if entry.arguments:
@@ -136,7 +142,9 @@ def _image_provenance(path: Path) -> dict[str, Any]:
                 if relative in {row["image"], row["mask"]}:
                     return {k: v for k, v in row.items() if v}
         raise UserError(f"{path}: not in {manifest}; is it one of the images that the job wrote?")
-    raise UserError(f"{path}: no manifest.csv beside it or above; only images that defectbench made can be shown")
+    raise UserError(
+        f"{path}: no manifest.csv beside it or above; only images that defectbench made can be shown"
+    )
 
 
 @app.command()
@@ -158,7 +166,9 @@ def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
         folder = str(entry.facts.get("folder", name))
         root = data / folder if data else None
         found = root is not None and root.is_dir()
-        told["datasets"][name] = str(root) if found else f"missing ({'in ' + str(data) if data else 'no --data'})"
+        told["datasets"][name] = (
+            str(root) if found else f"missing ({'in ' + str(data) if data else 'no --data'})"
+        )
     if as_json:
         typer.echo(json.dumps(told))
         return

@@ -13,7 +13,9 @@ import typer
 from defectbench.cli import app, console, errors
 from defectbench.config import UserError
 
-TableName = Annotated[str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")]
+TableName = Annotated[
+    str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")
+]
 PresetName = Annotated[str, typer.Option(help="smoke, small or paper.")]
 DataRoot = Annotated[
     Path | None,
@@ -89,20 +91,32 @@ def _gpus() -> int:
 
 @app.command()
 def run(
-    tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Names of tables or YAML files.")],
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE...", help="Names of tables or YAML files.")
+    ],
     preset: PresetName = "smoke",
     data: DataRoot = None,
-    on: Annotated[str, typer.Option(help="inline: in this process; local: worker processes.")] = "inline",
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0: one per GPU or core.")] = 0,
+    on: Annotated[
+        str, typer.Option(help="inline: in this process; local: worker processes.")
+    ] = "inline",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Worker processes; 0: one per GPU or core.")
+    ] = 0,
     out: OutFolder = Path("results"),
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only these cells; keys: subset, method, arm, model, label."),
+        typer.Option(
+            metavar="KEY=VALUE", help="Only these cells; keys: subset, method, arm, model, label."
+        ),
     ] = None,
-    retry: Annotated[bool, typer.Option(help="Also try again what failed and would repeat.")] = False,
+    retry: Annotated[
+        bool, typer.Option(help="Also try again what failed and would repeat.")
+    ] = False,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices per fit (DDP).")] = 1,
-    precision: Annotated[str, typer.Option(help="auto: bf16-mixed on CUDA, 32-true on CPU.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto: bf16-mixed on CUDA, 32-true on CPU.")
+    ] = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Fits also write TensorBoard files.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -150,7 +164,9 @@ def run(
         )
         if not as_json:
             if not outcome.done:
-                console.print(f"{outcome.plan.spec.name} {preset}: nothing to do, {outcome.reused} jobs are done")
+                console.print(
+                    f"{outcome.plan.spec.name} {preset}: nothing to do, {outcome.reused} jobs are done"
+                )
             console.print(f"{len(outcome.plan.cells)} cells from {fits} fits", markup=False)
             for file in outcome.files:
                 if file.suffix in {".csv", ".md", ".png"}:
