@@ -84,8 +84,8 @@ def crack(
     radius = canvas.pixels(width, 1.1) / 2
     line = np.zeros(canvas.shape, np.float32)
     light = np.zeros(canvas.shape, np.float32)
-    for path, share in paths:
-        path, radii = _rugged(path, radius * share, rng)
+    for smooth_path, share in paths:
+        path, radii = _rugged(smooth_path, radius * share, rng)
         np.maximum(line, shapes.stroke(canvas.shape, path, radii)[0], out=line)
         if lip:
             moved = path + (radius * share + 0.5)

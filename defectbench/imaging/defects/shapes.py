@@ -80,7 +80,7 @@ def stroke(
     alpha, profile = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     radii = np.broadcast_to(np.maximum(radius, 0.6), (len(points),)).astype(np.float64)
     lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    spacing = max(0.4, 0.3 * float(radii.mean()))
+    spacing = max(0.6, 0.35 * float(radii.mean()))
     dense = np.linspace(0, lengths[-1], max(2, int(lengths[-1] / spacing) + 1))
     ys, xs = np.interp(dense, lengths, points[:, 0]), np.interp(dense, lengths, points[:, 1])
     for y, x, r in zip(ys, xs, np.interp(dense, lengths, radii), strict=True):
