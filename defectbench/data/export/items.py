@@ -213,7 +213,7 @@ class Writer:
     def _png(self, place: str, pixels: npt.NDArray[np.uint8]) -> None:
         path = self.out / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, format="PNG")
+        Image.fromarray(pixels).save(path, format="PNG", compress_level=1)
 
 
 def items_of(manifest: Manifest, classes: Classes) -> list[Item]:
