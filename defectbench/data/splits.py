@@ -36,7 +36,7 @@ def split(
 
     Args:
         manifest: the images.
-        rule: name of a rule, with arguments where it has some: see `RULES` and docs/datasets.md. Examples:
+        rule: name of a rule, with arguments where it has some: see `split_rules.RULES`. Examples:
             `one_third`, `few_shot(5)`, `k_fold(5, 0)`, `fraction(test=0.4)`, `subset(20 of A)`.
         seed: of the rules that choose at random, and of the choice of validation images.
         validation: share of the training images that validate, [0, 1); 0 for none.

@@ -264,7 +264,7 @@ def test_a_full_disk_is_said_in_words(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(UserError, match="no room left"):
         prepare(manifest, tmp_path / "c", size=8)
 
