@@ -14,13 +14,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -33,12 +31,11 @@ from defectbench.data.digests import source_digest
 from defectbench.data.manifest import LIST_SEPARATOR, Manifest
 from defectbench.data.prepared import FILES, REVISION, Prepared, is_whole
 from defectbench.data.windows import Window, defect_windows, normal_windows
+from defectbench.data.workers import Runner, runner
 
 __all__ = ["Options", "Prepared", "prepare"]
 
 Progress = Callable[[int, int], None]
-T = TypeVar("T")
-R = TypeVar("R")
 
 CHUNK: Final = 32
 """Source images per unit of work, which is also what a kill may lose."""
@@ -134,7 +131,7 @@ def prepare(
     partial = folder.with_name(f"{folder.name}.partial")
     with _telling_of_writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")), _pool(workers) as run:
+        with FileLock(folder.with_name(f"{folder.name}.lock")), runner(workers) as run:
             if is_whole(folder, plan):  # another process was faster
                 return Prepared.open(folder)
             windows = _windows(sources, options, run)
@@ -196,40 +193,7 @@ def _sources(manifest: Manifest, crop: int | None) -> list[_Source]:
     return sources
 
 
-class _Here:
-    """Runs chunks in this process, in order."""
-
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Apply a function to each item."""
-        return map(function, items)
-
-
-class _Workers:
-    """Runs chunks in other processes; results come in order."""
-
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
-        self.pool = pool
-
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Apply a function to each item."""
-        return self.pool.map(function, items)
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[_Here | _Workers]:
-    if workers < 1:
-        yield _Here()
-        return
-    # spawn: the caller may have threads (torch), which a fork would copy in mid-lock
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield _Workers(pool)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _windows(sources: list[_Source], options: Options, run: _Here | _Workers) -> list[list[Window]]:
+def _windows(sources: list[_Source], options: Options, run: Runner) -> list[list[Window]]:
     """Say which windows of each source are cached: `[]` for a defective image whose mask is empty."""
     if options.crop is None:
         return [[Window()] for _ in sources]
@@ -303,7 +267,7 @@ def _fill(
     sources: list[_Source],
     windows: list[list[Window]],
     options: Options,
-    run: _Here | _Workers,
+    run: Runner,
     progress: Progress | None,
 ) -> None:
     """Decode what is not decoded yet; each chunk done is noted in `done`."""
