@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,19 @@ from typing import IO
 from defectbench.config import UserError
 
 CHUNK = 1 << 20
+TRAILER = 64 << 20
+"""Bytes that may follow the last member of a tar archive; tar itself pads with 10 KiB."""
+_FAULTS = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,  # a kind of compression that zipfile lacks
+)
+"""How the libraries say that an archive is damaged."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ def extract(archive: Path, out: Path, *, limits: Limits | None = None) -> int:
             for path, member in checked.items():
                 _write(archive, member, out / path)
             return len(checked)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, NotImplementedError) as error:
+    except _FAULTS as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's fault, not the archive's
         raise UserError(
@@ -91,6 +106,16 @@ def _open(archive: Path) -> Iterator[Iterator[_Member]]:
         )
     with tarfile.open(archive, "r:*") as tar:
         yield (_tar_member(archive, tar, info) for info in tar if not info.isdir())
+        _read_to_end(archive, tar)
+
+
+def _read_to_end(archive: Path, tar: tarfile.TarFile) -> None:
+    """Read what follows the last member, for the checksum of a compressed archive stands at its end."""
+    left = TRAILER
+    while tar.fileobj is not None and (chunk := tar.fileobj.read(CHUNK)):
+        left -= len(chunk)
+        if left < 0:
+            raise UserError(f"{archive}: goes on after its end; do not trust this archive")
 
 
 def _zip_member(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:

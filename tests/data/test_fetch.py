@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from defectbench.config import UserError
@@ -357,6 +358,28 @@ def test_a_damaged_member_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.tgz").write_bytes(tar[: len(tar) // 2])
     with pytest.raises(UserError, match=r"damaged|early"):
         extract(tmp_path / "a.tgz", tmp_path / "out2")
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz", "xz", "bz2"])
+def test_whatever_is_damaged_ends_in_a_message(kind: str, tmp_path: Path) -> None:
+    """No byte that is changed may end in anything but an extraction or a `UserError`."""
+    body = bytes(np.random.default_rng(0).integers(0, 20, 3000, dtype=np.uint8))
+    if kind == "zip":
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a/b.png", body)
+        whole = buffer.getvalue()
+    else:
+        whole = tarred((entry("a/b.png"), body), mode=f"w:{kind}")
+    refused = 0
+    for at in range(0, len(whole), max(1, len(whole) // 60)):
+        archive = tmp_path / f"{at}.bin"
+        archive.write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
+        try:
+            extract(archive, tmp_path / f"out{at}")
+        except UserError:
+            refused += 1
+    assert refused > 30
 
 
 def test_only_an_empty_folder_is_filled(tmp_path: Path) -> None:
