@@ -117,6 +117,39 @@ class FileImages:
         return content.hexdigest()
 
 
+class HeldImages:
+    """Another set whose decoded images are kept in memory up to a limit, for a second look."""
+
+    def __init__(self, images: ImageSet, *, limit: int = 1 << 29) -> None:
+        """Wrap a set.
+
+        Args:
+            images: the set.
+            limit: bytes that may be kept; images beyond it are loaded again.
+        """
+        self.resize = images.resize
+        self._images, self._room = images, limit
+        self._held: dict[int, Pixels] = {}
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._images)
+
+    def load(self, index: int) -> Pixels:
+        """Image `index` as (3, H, W) uint8."""
+        found = self._held.get(index)
+        if found is None:
+            found = self._images.load(index)
+            if found.nbytes <= self._room:  # two threads may both pass here; the limit is a guide
+                self._room -= found.nbytes
+                self._held[index] = found
+        return found
+
+    def digest(self) -> str:
+        """SHA-256 of the wrapped set."""
+        return self._images.digest()
+
+
 class MaskedImages:
     """Images of which only the masked part is kept; the rest is zero before LPIPS sees it.
 

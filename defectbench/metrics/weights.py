@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import urllib.request
 from dataclasses import dataclass
 from functools import lru_cache
@@ -150,23 +149,29 @@ def _download(weights: WeightFile, path: Path) -> None:
     """Fetch to a temporary file beside `path`, check, and move into place."""
     digest = hashlib.sha256()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with (
             urllib.request.urlopen(weights.url, timeout=PATIENCE) as source,
-            tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file,
+            temporary.open("wb") as file,
         ):
-            temporary = Path(file.name)
             while block := source.read(CHUNK):
                 digest.update(block)
                 file.write(block)
         if not digest.hexdigest().startswith(weights.sha256):
-            raise _absent(
-                weights, f"what {weights.url} sent has SHA-256 {digest.hexdigest()[:16]}…"
-            )
+            raise _absent(weights, f"what was sent has SHA-256 {digest.hexdigest()[:16]}…")
         temporary.replace(path)
     except (OSError, ValueError) as error:
         raise _absent(weights, str(error)) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def inventory() -> list[tuple[str, str]]:
+    """Every known file: its name, and where it was found or how to get it. Reads no file's bytes."""
+    told = []
+    for weights in KNOWN:
+        path = locate(weights)
+        where = str(path) if path else f"absent; {weights.url}"
+        told.append((weights.file, f"{where} ({weights.purpose}; {weights.licence})"))
+    return told

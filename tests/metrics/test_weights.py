@@ -101,3 +101,12 @@ def test_known_files_carry_their_digest_where_their_name_does():
         stem = file.file.rsplit(".", 1)[0].rsplit("-", 1)[-1]
         if all(c in "0123456789abcdef" for c in stem) and len(stem) >= 8:
             assert file.sha256.startswith(stem)
+
+
+def test_inventory_names_every_file_and_where_it_is(places):
+    given, _ = places
+    (given / KNOWN[0].file).write_bytes(b"anything")
+    told = dict(weights.inventory())
+    assert set(told) == {file.file for file in KNOWN}
+    assert told[KNOWN[0].file].startswith(str(given / KNOWN[0].file))
+    assert told[KNOWN[1].file].startswith(f"absent; {KNOWN[1].url}")
