@@ -7,7 +7,7 @@ Measured on the published images: within a recording neighbours are mostly 10 to
 correlation of all pairs of images shows and a look at them confirms; other pairs that correlate (up to 0.68) are different
 tiles from one grinder. So frames at most `GAP` apart are one group, and `RETURNS` joins what came back: 161 groups of 5 to
 32 images (Blowhole in 19 of them, Break 16, Crack 9, Fray 7, Uneven 17). That joins some different tiles, which costs
-little, and leaves no tile in two groups. Without groups a random split of 60 to 40 has about 300 near-duplicate pairs on
+little, and leaves no tile in two groups. Without groups a random split of 60 to 40 has over 200 near-duplicate pairs on
 two sides; with them, none.
 """
 
