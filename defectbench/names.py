@@ -247,8 +247,11 @@ def abilities(entry: Entry) -> list[str]:
         "mask": "places the defect inside a given mask",
         "reference": "takes a reference image",
     }
+    takes = entry.facts.get("takes", frozenset())
     found = [text for key, text in said.items() if key in reads]
-    found += [str(text) for text in entry.facts.get("abilities", ())]
+    found += [f"{text} (optional)" for key, text in said.items() if key in takes]
+    if "interpolation" in takes:
+        found.append("interpolates between labels")
     if entry.facts.get("mask_source", "none") != "none":
         found.append("returns a mask")
     return found

@@ -155,7 +155,7 @@ def _span(counts: Sequence[int]) -> str:
 
 
 def write_csv(rows: Sequence[Mapping[str, str]], columns: Sequence[str] = COLUMNS) -> str:
-    """Write rows as CSV text with `\\n` line ends."""
+    """Write rows as CSV text with Unix line ends."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
     writer.writeheader()
@@ -174,5 +174,4 @@ def read_csv(path: Path) -> list[dict[str, str]]:
             f"{path}: no such file; give a CSV that `defectbench run` or `collect` wrote"
         )
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return rows
+        return list(csv.DictReader(file))

@@ -94,7 +94,7 @@ class Watch(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count; look at the validation images when it is time."""
-        task: Task = pl_module  # type: ignore[assignment]
+        task: Task = pl_module
         task.clock.tick(1)
         step = task.clock.step
         if step % self.every and not task.clock.finished:

@@ -244,7 +244,9 @@ class _Builder:
 
     def cell(self, product: str, entry: EntrySpec, model: str) -> Cell:
         task = names.find("tasks", self.spec.models[model].task)
-        jobs, fits, revision = [], [], [f"{task.name}:{task.facts.get('revision', 1)}"]
+        jobs: list[str] = []
+        fits: list[str] = []
+        revision = [f"{task.name}:{task.facts.get('revision', 1)}"]
         with_method = entry.arm not in ARMS_WITHOUT_METHOD
         for seed in self.preset.seeds:
             parents = {"data": self.prepare(product)}

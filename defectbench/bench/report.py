@@ -135,7 +135,7 @@ def leaderboard(
         )
         groups.setdefault(key, []).append(row)
     out = []
-    for key, members in sorted(groups.items()):
+    for group, members in sorted(groups.items()):
         # The same cell may stand in several tables: it counts once.
         unique = {(m["subset"], m["model"], m["jobs"]): m for m in members}
         known = [float(m["mean"]) for m in unique.values() if m["mean"]]
@@ -144,7 +144,7 @@ def leaderboard(
                 **dict(
                     zip(
                         ("dataset", "stand_in", "method", "arm", "task", "metric", "preset"),
-                        key,
+                        group,
                         strict=True,
                     )
                 ),

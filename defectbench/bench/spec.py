@@ -157,7 +157,7 @@ class TableSpec(Strict):
                 )
             if entry.arm not in ARMS_WITHOUT_METHOD and entry.method not in self.methods:
                 raise ValueError(
-                    f"{where}: arm {entry.arm} needs a method; {nearest(entry.method, self.methods)}"
+                    f"{where}: arm {entry.arm} needs a method, found {entry.method!r}; {nearest(entry.method, self.methods)}"
                 )
         return self
 
@@ -229,10 +229,14 @@ def _presets_of(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         known |= {value for key, value in thing.items() if key in {"generator", "task"}}
     presets = other.get("presets")
     if not isinstance(presets, dict):
-        raise UserError(f"{path}: presets: {content['presets']} does not hold presets of its own; name one that does")
+        raise UserError(
+            f"{path}: presets: {content['presets']} does not hold presets of its own; name one that does"
+        )
     return {
         name: {
-            key: {k: v for k, v in value.items() if k in known} if key in {"arguments", "fits"} else value
+            key: {k: v for k, v in value.items() if k in known}
+            if key in {"arguments", "fits"}
+            else value
             for key, value in preset.items()
         }
         for name, preset in presets.items()
@@ -301,6 +305,10 @@ def _check_names(path: Path, spec: TableSpec) -> None:
         raise UserError(
             f"{path}: paper and table say {spec.name!r}; the file's place says {stem!r}"
         )
+    for name, method in spec.methods.items():
+        names.find("generators", method.generator, f"{path}: methods.{name}.generator")
+    for name, model in spec.models.items():
+        names.find("tasks", model.task, f"{path}: models.{name}.task")
     for preset_name, preset in spec.presets.items():
         where = f"{path}: presets.{preset_name}.arguments"
         known = {*spec.methods, *spec.models, *(m.generator for m in spec.methods.values())}

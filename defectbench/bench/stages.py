@@ -203,10 +203,11 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         tensorboard=context.tensorboard,
     )
     check_finite(generator)
-    save_generator(generator, entry.name, folder / "generator.ckpt")
+    seen = {"name": view.name, "background": view.background, "dilate": view.dilate}
+    save_generator(generator, entry.name, folder / "generator.ckpt", seen)
     last.unlink(missing_ok=True)
     return {
-        "view": {"name": view.name, "background": view.background, "dilate": view.dilate},
+        "view": seen,
         "counts": {"defective": len(defects), "normal": len(normals)},
         "parameters": sum(p.numel() for p in generator.parameters()),
     }
@@ -232,7 +233,7 @@ def _checkpoint_grid(
     training = generator.training
     generator.eval()
     counts = {spec["defect"]: 6} if spec.get("defect") else dict.fromkeys(prepared.defects, 6)
-    images = []
+    images: list[npt.NDArray[np.uint8]] = []
     for asked in requests(
         prepared,
         counts,

@@ -11,9 +11,8 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,7 @@ def make_trainer(machine: Machine, callbacks: list[Callback], **options: Any) ->
         devices=machine.devices,
         num_nodes=machine.nodes,
         strategy="ddp_find_unused_parameters_true" if many else "auto",
-        precision=machine.resolved_precision(),  # type: ignore[arg-type]
+        precision=machine.resolved_precision(),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -165,7 +164,7 @@ class Loop(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count, write the curves, checkpoint."""
-        module: Generator = pl_module  # type: ignore[assignment]
+        module: Generator = pl_module
         clock = module.clock
         clock.tick(self.images)
         before = clock.images - self.images
@@ -321,16 +320,19 @@ def fit_generator(
             tensorboard=tensorboard,
         )
         if machine.on_cuda:
-            generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            generator.to(memory_format=torch.channels_last)
         with quiet_lightning():
             trainer = make_trainer(machine, [loop], max_epochs=1)
             trainer.fit(generator, datamodule=data, ckpt_path=resume, weights_only=True)
     check_finite(generator)
-    return generator.eval()
+    generator.eval()
+    return generator
 
 
-def save_generator(generator: Generator, name: str, path: Path) -> None:
-    """Write what sampling needs: name, arguments, weights; no optimiser.
+def save_generator(
+    generator: Generator, name: str, path: Path, view: Mapping[str, Any] | None = None
+) -> None:
+    """Write what sampling needs: name, arguments, view, weights; no optimiser.
 
     The arguments go through JSON, so that only plain values can get in.
     """
@@ -341,6 +343,7 @@ def save_generator(generator: Generator, name: str, path: Path) -> None:
             "generator": name,
             "revision": generator.revision,
             "arguments": arguments,
+            "view": dict(view or {"name": "full", "background": 0, "dilate": 0}),
             "state_dict": {
                 k: v.cpu() if torch.is_tensor(v) else v for k, v in generator.state_dict().items()
             },

@@ -1,0 +1,236 @@
+"""Commands on one generator outside any table: fit and sample."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from defectbench import names
+from defectbench.cli import app, console, errors
+from defectbench.cli.tables import DataRoot
+from defectbench.config import UserError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Picture = npt.NDArray[np.uint8]
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """Read `NAME=VALUE` arguments; values as in YAML, e.g. `lr=1e-4`, `norm=adain`.
+
+    Raises:
+        UserError: a pair is not of that form.
+    """
+    from ruamel.yaml import YAML
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise UserError(f"--set {pair}: expected NAME=VALUE, e.g. --set lr=1e-4")
+        found[key] = YAML(typ="safe", pure=True).load(value)
+    return found
+
+
+@app.command()
+def fit(
+    generator: Annotated[
+        str, typer.Argument(help="Name of a generator (`defectbench list generators`).")
+    ],
+    dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mvtec_ad",
+    product: Annotated[str, typer.Option(help="Which product of it.")] = "wood",
+    data: DataRoot = None,
+    out: Annotated[
+        Path, typer.Option(help="Where checkpoint, loss curves and sample grids go.")
+    ] = Path("runs/fit"),
+    defect: Annotated[
+        str, typer.Option(help="One defect, for generators of one defect type each.")
+    ] = "",
+    split: Annotated[
+        str, typer.Option(help="Split rule, e.g. one_third or few_shot(5).")
+    ] = "one_third",
+    size: Annotated[int, typer.Option(min=8, help="Side of the training images, pixels.")] = 64,
+    crop: Annotated[
+        int, typer.Option(min=0, help="Side of patches cut first, pixels; 0 for whole images.")
+    ] = 0,
+    images: Annotated[int, typer.Option(min=1, help="Budget: images seen.")] = 20_000,
+    batch: Annotated[int, typer.Option(min=1)] = 8,
+    view: Annotated[
+        str, typer.Option(help="full, or contents (constant background outside the mask).")
+    ] = "full",
+    background: Annotated[str, typer.Option(help="Grey value for contents, or auto.")] = "auto",
+    augment: Annotated[
+        list[str] | None, typer.Option(help="Augmentation; may be repeated.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Argument of the generator."),
+    ] = None,
+    standin_size: Annotated[
+        int, typer.Option(min=32, help="Side of drawn images if the dataset is missing.")
+    ] = 128,
+    seed: Annotated[int, typer.Option()] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Devices (DDP).")] = 1,
+    tensorboard: Annotated[bool, typer.Option(help="Also write TensorBoard files.")] = False,
+) -> None:
+    """Train one generator; killed and started again it goes on from its last checkpoint.
+
+    Example: `defectbench fit dcdgan_c --product wood --view contents --images 8000 --set base=16 --out runs/wood`
+    """
+    from defectbench.bench.job import Job
+    from defectbench.bench.stages import Context, execute
+    from defectbench.bench.store import Store
+    from defectbench.cli.board import LiveBoard
+
+    entry = names.find("generators", generator)
+    arguments = parse_settings(settings or [])
+    entry.check(arguments, f"--set {generator}")
+    if view not in {"full", "contents"}:
+        raise UserError(f"--view {view}: expected full or contents")
+    if background != "auto" and not background.isdigit():
+        raise UserError(f"--background {background}: expected auto or a grey value from 0 to 255")
+    source = names.find("datasets", dataset).load()()
+    known = source.defects.get(product, ())
+    if entry.facts.get("scope") == "defect" and not defect:
+        raise UserError(
+            f"{generator} learns one defect type per model: give --defect; known: {', '.join(known)}"
+        )
+    if defect and known and defect not in known:
+        raise UserError(f"--defect {defect}: {nearest(defect, known)}")
+    images_spec = _source_spec(source, product, data, standin_size)
+    prepare = Job(
+        "prepare",
+        {
+            "dataset": dataset,
+            "product": product,
+            "defects": list(known),
+            "split": split,
+            "size": size,
+            "crop": crop or None,
+            "normals_per_image": 4,
+            "revision": source.revision,
+            **images_spec,
+        },
+        {},
+        f"prepare {dataset}/{product}",
+    )
+    spec = {
+        "generator": generator,
+        "revision": entry.facts.get("revision", 1),
+        "arguments": arguments,
+        "images": images,
+        "batch": batch,
+        "augment": list(augment or []),
+        "balance": "defect",
+        "view": {
+            "name": view,
+            "background": background if background == "auto" else int(background),
+            "dilate": 1,
+        },
+        "threads": threads,
+        "seed": seed,
+        **({"defect": defect} if defect else {}),
+    }
+    job = Job("fit", spec, {"data": prepare.id}, f"fit {generator} {product}")
+    store = Store(out / "jobs")
+    store.open()
+    machine = {"accelerator": accelerator, "devices": devices}
+    with LiveBoard(console) as board:
+        board.begin({j.id: j for j in (prepare, job)}, 0)
+        for each in (prepare, job):
+            store.forgive(each.id, all_reasons=True)
+            board.started(each)
+
+            def progress(done: int, of: int, j: Job = each) -> None:
+                board.progressed(j, done, of)
+
+            execute(each, Context(store, data, machine, tensorboard, progress))
+            failure = store.failure(each.id)
+            board.ended(each, "failed" if failure else "done", failure["reason"] if failure else "")
+            if failure:
+                raise UserError(f"{each.label}: {failure['reason']}")
+    for path in [*store.folder(job.id).glob("grid-*.png"), store.folder(job.id) / "losses.csv"]:
+        if path.exists():
+            shutil.copy2(path, out / path.name)
+    shutil.copy2(store.folder(job.id) / "generator.ckpt", out / "generator.ckpt")
+    console.print(f"{out / 'generator.ckpt'}", markup=False, soft_wrap=True)
+
+
+def _source_spec(source: Any, product: str, data: Path | None, standin_size: int) -> dict[str, Any]:
+    """Say where the images come from, as a prepare job's spec has it."""
+    if data is not None and not data.is_dir():
+        raise UserError(
+            f"{data}: no such folder; --data names the folder that holds {source.folder}/"
+        )
+    if data is not None and (data / source.folder).is_dir():
+        from defectbench.data.digests import source_digest
+
+        return {"digest": source_digest(source.scan(data / source.folder, [product]))}
+    errors.print(f"{source.title}: not found, drawing its stand-in", markup=False)
+    return {"stand_in": {"size": standin_size, "normals": 60, "defective": 24, "seed": 0}}
+
+
+@app.command()
+def sample(
+    checkpoint: Annotated[Path, typer.Argument(help="A generator.ckpt.")],
+    label: Annotated[
+        list[str] | None, typer.Option(help="Defect to draw; repeated: several at once.")
+    ] = None,
+    interpolate: Annotated[
+        str, typer.Option(metavar="FROM:TO", help="Go from one defect to another.")
+    ] = "",
+    count: Annotated[int, typer.Option(min=1, help="Images, or steps of an interpolation.")] = 8,
+    normal: Annotated[
+        Path | None,
+        typer.Option(help="Normal image, or a folder of them, to start from or blend into."),
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Mask image: where the defect shall be.")
+    ] = None,
+    box: Annotated[
+        str, typer.Option(metavar="X0,Y0,X1,Y1", help="The same as a box, pixels.")
+    ] = "",
+    reference: Annotated[
+        Path | None, typer.Option(help="Defect image whose look is to be taken.")
+    ] = None,
+    composite: Annotated[
+        str, typer.Option(help="How contents are blended: improved_poisson, poisson, alpha, none.")
+    ] = "improved_poisson",
+    seed: Annotated[int, typer.Option()] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for images, masks, manifest and samples.png.")
+    ] = Path("runs/samples"),
+) -> None:
+    """Draw from a fitted generator; each image's origin is written to `manifest.csv`.
+
+    Examples:
+
+    `defectbench sample runs/wood/generator.ckpt --label scratch --normal good/000.png`
+
+    `defectbench sample runs/dgan/generator.ckpt --label hole --normal good/ --box 10,20,60,50`
+
+    `defectbench sample runs/wood/generator.ckpt --interpolate hole:liquid --count 11`
+    """
+    from defectbench.bench.drawing import Wish, draw
+
+    wish = Wish(
+        labels=tuple(label or ()),
+        interpolate=interpolate,
+        count=count,
+        normal=normal,
+        mask=mask,
+        box=box,
+        reference=reference,
+        composite=composite,
+        seed=seed,
+    )
+    told = draw(checkpoint, wish, out)
+    console.print(json.dumps(told), markup=False, soft_wrap=True)

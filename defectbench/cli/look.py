@@ -28,7 +28,7 @@ def _known(kind: str) -> dict[str, str]:
 
         return metric_summaries()
     if kind in names.KINDS:
-        return {name: entry.summary for name, entry in names.entries(kind).items()}  # type: ignore[arg-type]
+        return {name: entry.summary for name, entry in names.entries(kind).items()}
     raise UserError(f"cannot list {kind!r}; {nearest(kind, [*names.KINDS, 'metrics', 'tables'])}")
 
 
@@ -78,7 +78,7 @@ def _describe(name: str) -> dict[str, Any]:
     if Path(name).suffix.lower() in {".png", ".jpg", ".jpeg"} or Path(name).is_file():
         return _image_provenance(Path(name))
     for kind in names.KINDS:
-        found = names.entries(kind)  # type: ignore[arg-type]
+        found = names.entries(kind)
         if name in found:
             return _entry(found[name])
     if name in names.tables():
@@ -98,7 +98,7 @@ def _describe(name: str) -> dict[str, Any]:
         return {"metric": name, "about": metrics[name]}
     everything = [*names.tables(), *metrics]
     for kind in names.KINDS:
-        everything += list(names.entries(kind))  # type: ignore[arg-type]
+        everything += list(names.entries(kind))
     raise UserError(f"no {name!r}; {nearest(name, everything)}")
 
 
@@ -182,9 +182,12 @@ def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
 
 
 def _weights() -> dict[str, str]:
-    """Say which weight files are found."""
-    try:
-        from defectbench.metrics.weights import inventory
-    except ImportError:
-        return {}
-    return dict(inventory())
+    """Say which files of pretrained weights are found, and where the others are published."""
+    from defectbench.metrics import weights
+
+    told = {}
+    for value in vars(weights).values():
+        if isinstance(value, weights.WeightFile):
+            found = weights.locate(value)
+            told[value.file] = str(found) if found else f"missing: {value.purpose}; {value.url}"
+    return told

@@ -44,7 +44,7 @@ def dihedral(batch: Batch, rng: torch.Generator) -> Batch:
 
 def resize_crop(batch: Batch, rng: torch.Generator, factor: float = 1.12) -> Batch:
     """Enlarge by `factor`, then cut a random window of the old size (DCDGANc's code)."""
-    n, _, h, w = batch["image"].shape
+    n = len(batch["image"])
     angle = torch.zeros(n)
     shift = (factor - 1) * torch.stack([_uniform(rng, n, -1, 1), _uniform(rng, n, -1, 1)], dim=1)
     return _warp(batch, angle, torch.full((n,), factor), shift)

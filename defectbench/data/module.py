@@ -284,7 +284,12 @@ class DefectData(LightningDataModule):
         }
         if set(made) == {"train"}:
             return made["train"]
-        return TrainBatch(**made)  # type: ignore[typeddict-item]
+        streams: TrainBatch = {}
+        if "defect" in made:
+            streams["defect"] = made["defect"]
+        if "normal" in made:
+            streams["normal"] = made["normal"]
+        return streams
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Give the loader of the current stage; it starts at the step the clock shows."""

@@ -47,6 +47,8 @@ class Generator(LightningModule, ABC):
     """Which of "defect" and "normal" its training batches hold."""
     reads: ClassVar[frozenset[str]]
     """What a `Request` must hold besides labels and product: of "normal", "mask", "reference"."""
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """What a `Request` may hold besides: of "mask", "reference", and "interpolation" for labels between classes."""
     mask_source: ClassVar[MaskSource]
     """Where its masks come from; "none" if it makes none, "watershed" if the sample stage finds them."""
     tiny: ClassVar[Mapping[str, Any]]

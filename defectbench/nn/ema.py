@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema(nn.Module):
@@ -34,8 +34,8 @@ class Ema(nn.Module):
             network: the network that the average was made from.
             decay: in [0, 1]; a half-life of `h` images with batches of `b` is `0.5 ** (b / h)`.
         """
-        mine = [p for p in self.network.parameters()]
-        theirs = [p.detach() for p in network.parameters()]
+        mine: list[Tensor] = list(self.network.parameters())
+        theirs: list[Tensor] = [p.detach() for p in network.parameters()]
         torch._foreach_lerp_(mine, theirs, 1.0 - decay)
         for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
             own.copy_(other)

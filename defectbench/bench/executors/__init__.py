@@ -37,27 +37,29 @@ class Executor(Protocol):
         """
 
 
-def blocked_by(job: Job, context: Context) -> str:
-    """Say which failed ancestor keeps a job from running; "" if none does."""
-    for parent in job.parents.values():
-        failure = context.store.failure(parent)
-        if failure:
-            reason = failure["reason"]
-            return reason if failure.get("blocked") else f"{failure['label']}: {reason}"
-    return ""
+def block_if_hopeless(job: Job, context: Context) -> str:
+    """Record that a job cannot run if a parent failed, so that its own children and the table know why.
 
-
-def block(job: Job, reason: str, context: Context) -> None:
-    """Record that a job cannot run, so that its own children and the table know why."""
+    Returns:
+        the reason, which names the ancestor that failed; "" if nothing is in the way.
+    """
     from defectbench.bench.store import write_json
 
+    failures = (context.store.failure(parent) for parent in job.parents.values())
+    failure = next((f for f in failures if f), None)
+    if failure is None:
+        return ""
+    reason = failure["reason"]
+    if not failure.get("blocked"):
+        reason = f"{failure['label']}: {reason}"
     folder = context.store.folder(job.id)
     folder.mkdir(parents=True, exist_ok=True)
     content = {
         "job": job.id,
         "label": job.label,
         "reason": reason,
-        "repeats": False,
+        "repeats": failure["repeats"],
         "blocked": True,
     }
     write_json(folder / "failed.json", content)
+    return str(reason)

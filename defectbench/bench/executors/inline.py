@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from defectbench.bench.executors import Board, block, blocked_by
+from defectbench.bench.executors import Board, block_if_hopeless
 from defectbench.bench.job import Job
 from defectbench.bench.stages import Context, execute
 
@@ -18,17 +18,15 @@ class Inline:
         for job in jobs.values():
             if context.store.state(job.id) in {"done", "failed"}:
                 continue
-            reason = blocked_by(job, context)
+            reason = block_if_hopeless(job, context)
             if reason:
-                block(job, reason, context)
                 board.ended(job, "blocked", reason)
                 continue
             board.started(job)
-            execute(
-                job,
-                replace(
-                    context, progress=lambda done, total, j=job: board.progressed(j, done, total)
-                ),
-            )
+
+            def progress(done: int, total: int, current: Job = job) -> None:
+                board.progressed(current, done, total)
+
+            execute(job, replace(context, progress=progress))
             failure = context.store.failure(job.id)
             board.ended(job, "failed" if failure else "done", failure["reason"] if failure else "")

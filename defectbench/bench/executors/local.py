@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from defectbench.bench.executors import Board, block, blocked_by
+from defectbench.bench.executors import Board, block_if_hopeless
 from defectbench.bench.job import Job
 from defectbench.bench.stages import Context, execute
 from defectbench.config import UserError
@@ -104,9 +104,9 @@ class Local:
     ) -> None:
         for key in list(waiting):
             job = waiting[key]
-            reason = blocked_by(job, context)
+            reason = block_if_hopeless(job, context)
             if reason:
-                block(waiting.pop(key), reason, context)
+                waiting.pop(key)
                 board.ended(job, "blocked", reason)
                 continue
             if any(context.store.state(parent) != "done" for parent in job.parents.values()):
