@@ -72,7 +72,7 @@ class CutPasteReal(Generator):
         self.shift, self.boundary = shift, boundary
         self.memory = ImageMemory(size=size, defects=len(self.defects))
 
-    def observe(self, defect: Batch, normal: Batch) -> None:  # noqa: ARG002
+    def observe(self, defect: Batch, normal: Batch) -> None:
         """Remember the training defects that have a mask."""
         masked = defect["mask"].flatten(1).any(1)
         if not masked.any():
@@ -87,7 +87,7 @@ class CutPasteReal(Generator):
             )
         )
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Learn nothing."""
         return
 

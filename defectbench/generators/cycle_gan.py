@@ -117,7 +117,7 @@ class CycleGAN(Generator):
             for one, other in players
         ]
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Both translators together, then both critics on a pool of fakes (sec. 3 and 4)."""
         for player in self.turn.players:
             self.turn.set_lr(player, self.lr * min(2 * (1 - self.clock.progress), 1.0))
@@ -157,7 +157,7 @@ class CycleGAN(Generator):
             return losses.d2gan_critic(critic(real), critic(fake), self.alpha, self.beta)
         return 0.5 * losses.least_squares_critic(critic(real), critic(fake))
 
-    def synthesise(self, request: Request, rng: torch.Generator) -> Sample:  # noqa: ARG002
+    def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Translate the request's normal images and derive masks from what changed."""
         image = translate(self.spoil, request["normal"]).float()
         mask, valid = difference_masks(image, request["normal"])

@@ -216,6 +216,7 @@ class DcdganC(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect"})
     reads: ClassVar[frozenset[str]] = frozenset()
+    takes: ClassVar[frozenset[str]] = frozenset({"interpolation"})
     mask_source: ClassVar[MaskSource] = "watershed"
     tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "blocks": 1}
 
@@ -273,7 +274,7 @@ class DcdganC(Generator):
         image: Tensor = self.generator(torch.cat([latent, weights], 1), weights @ self.values)
         return image
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train as Table 1 of the paper: encoder and generator, the latent loss for the generator alone, the critic."""
         real, c = batch["defect"]["image"], _weights(batch["defect"]["defects"])
         with self.turn("generator", "encoder") as turn:

@@ -55,6 +55,7 @@ class DefectGan(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    takes: ClassVar[frozenset[str]] = frozenset({"mask"})
     mask_source: ClassVar[MaskSource] = "native"
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 4,
@@ -122,7 +123,7 @@ class DefectGan(Generator):
         networks = (self.generator, self.critic)
         return [Adam(n.parameters(), lr=self.lr, betas=(0.5, 0.999)) for n in networks]
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic, and every `n_critic` steps the generator: defacement and restoration at once."""
         for player in self.turn.players:
             self.turn.set_lr(player, self.lr + (self.lr_end - self.lr) * self.clock.progress)

@@ -150,7 +150,7 @@ class DFMGAN(Generator):
             Stage("defect", defects, frozenset({"defect"})),
         )
 
-    def enter(self, stage: Stage) -> None:  # noqa: ARG002
+    def enter(self, stage: Stage) -> None:
         """Forget the losses of the stage before; what is frozen is held by `Turns`."""
         self.losses = {}
 
@@ -163,7 +163,7 @@ class DFMGAN(Generator):
             lazy_adam(self.match, self.lr, self.game.r1_every),
         ]
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Stage 1: StyleGAN2-ADA on normals. Stage 2: branch, critic and matching critic; the backbone is frozen.
 
         Raises:

@@ -74,6 +74,7 @@ class DtGan(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    takes: ClassVar[frozenset[str]] = frozenset({"reference"})
     mask_source: ClassVar[MaskSource] = "anchor"
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 16,
@@ -152,7 +153,7 @@ class DtGan(Generator):
             for name in self.turn.players
         ]
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic twice, then generator, mapping and encoder, then the generator alone (as StarGAN v2)."""
         task, draw = exchange(batch), draw_from(None)
         codes = torch.randn(2, len(task.image), self.latent, device=task.image.device)

@@ -31,11 +31,11 @@ class Memoriser(Generator):
         super().__init__(size=size, defects=defects, products=products)
         self.memory = ImageMemory(size=size, defects=len(self.defects))
 
-    def observe(self, defect: Batch, normal: Batch) -> None:  # noqa: ARG002
+    def observe(self, defect: Batch, normal: Batch) -> None:
         """Remember all training defect images."""
         self.memory.keep(defect)
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Learn nothing."""
         return
 

@@ -56,7 +56,7 @@ class Oracle(Generator):
         super().__init__(size=size, defects=defects, products=products)
         self.drawings = tuple(_drawing(product, drawn_as or {}) for product in self.products)
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Learn nothing."""
         return
 

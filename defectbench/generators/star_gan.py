@@ -92,7 +92,7 @@ class StarGan(Generator):
         maps = labels[..., None, None].expand(-1, -1, *image.shape[2:]).to(image.dtype)
         return torch.tanh(self.generator(torch.cat([image, maps], 1))["image"])
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic; every `n_critic` steps the generator too (sec. 3.2 and 5.2)."""
         for player in self.turn.players:
             left = (1 - self.clock.progress) / max(1 - self.decay_from, 1e-9)
@@ -127,7 +127,7 @@ class StarGan(Generator):
             generator_cycle=cycle,
         )
 
-    def synthesise(self, request: Request, rng: torch.Generator) -> Sample:  # noqa: ARG002
+    def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Translate the request's normal images and derive masks from what changed."""
         image = self.translate(request["normal"], request["defects"]).float()
         mask, valid = difference_masks(image, request["normal"])

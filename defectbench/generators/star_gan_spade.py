@@ -52,6 +52,7 @@ class StarGanSpade(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    takes: ClassVar[frozenset[str]] = frozenset({"mask"})
     mask_source: ClassVar[MaskSource] = "difference"
     deterministic: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {
@@ -103,7 +104,7 @@ class StarGanSpade(Generator):
         networks = (self.generator, self.critic)
         return [Adam(n.parameters(), lr=self.lr, betas=(0.5, 0.999)) for n in networks]
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic, and every `n_critic` steps the generator."""
         for player in self.turn.players:
             self.turn.set_lr(player, self.lr + (self.lr_end - self.lr) * self.clock.progress)

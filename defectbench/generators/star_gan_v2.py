@@ -128,6 +128,7 @@ class StarGanV2(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    takes: ClassVar[frozenset[str]] = frozenset({"reference"})
     mask_source: ClassVar[MaskSource] = "difference"
     tiny: ClassVar[Mapping[str, Any]] = {
         "capacity": 128,
@@ -195,7 +196,7 @@ class StarGanV2(Generator):
             for name in self.turn.players
         ]
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic twice, then generator, mapping and encoder, then the generator alone (official code)."""
         task = exchange(batch)
         size = len(task.image), self.latent

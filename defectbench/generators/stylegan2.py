@@ -116,7 +116,7 @@ class StyleGAN2(Generator):
         """Tell the networks what is shown, (B, labels)."""
         return label_vector(asked["defects"], asked["product"], len(self.products))
 
-    def training_step(self, batch: TrainBatch, step: int) -> None:  # noqa: ARG002
+    def training_step(self, batch: TrainBatch, step: int) -> None:
         """Generator, path lengths every few steps, critic, R1 every few steps, average."""
         real, label = batch["defect"]["image"], self.label(batch["defect"])
         game, now, images = self.game, self.clock.step, len(real) * self.trainer.world_size

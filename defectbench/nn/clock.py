@@ -59,9 +59,7 @@ class Clock(nn.Module):
 
     def get_extra_state(self) -> ClockState:
         """Give the state as plain integers."""
-        return ClockState(
-            stage=self.stage, step=self.step, images=self.images, budget=self.budget
-        )
+        return ClockState(stage=self.stage, step=self.step, images=self.images, budget=self.budget)
 
     def set_extra_state(self, state: ClockState) -> None:
         """Take up a state."""

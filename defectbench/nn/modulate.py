@@ -24,7 +24,7 @@ class Unconditional(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Ignore the condition; (B, C, H, W) in and out."""
         normalised: Tensor = self.layer(x)
         return normalised

@@ -20,12 +20,28 @@ def refused(done, *words: str) -> None:
     ("old", "new", "words"),
     [
         ("title: Tiny", "titel: Tiny", ["titel", "unknown key", "did you mean 'title'"]),
-        ("size: 32\n    seeds: [0, 1]", "size: many\n    seeds: [0, 1]", ["presets.smoke.size", "'many'"]),
-        ("steps: 6, batch: 4", "steps: 6, batsch: 4", ["presets.smoke.task.batsch", "did you mean 'batch'"]),
+        (
+            "size: 32\n    seeds: [0, 1]",
+            "size: many\n    seeds: [0, 1]",
+            ["presets.smoke.size", "'many'"],
+        ),
+        (
+            "steps: 6, batch: 4",
+            "steps: 6, batsch: 4",
+            ["presets.smoke.task.batsch", "did you mean 'batch'"],
+        ),
         ("title: Tiny", "title: Tiny\ntitle: Tiny", ["line 3", "duplicate key", "remove one"]),
-        ("generator: memoriser", "generator: memorizer", ["no generator 'memorizer'", "did you mean 'memoriser'"]),
+        (
+            "generator: memoriser",
+            "generator: memorizer",
+            ["no generator 'memorizer'", "did you mean 'memoriser'"],
+        ),
         ("dataset: mvtec_ad", "dataset: mvtec", ["no dataset 'mvtec'", "did you mean 'mvtec_ad'"]),
-        ("task: segmentation", "task: segmentatoin", ["no task 'segmentatoin'", "did you mean 'segmentation'"]),
+        (
+            "task: segmentation",
+            "task: segmentatoin",
+            ["no task 'segmentatoin'", "did you mean 'segmentation'"],
+        ),
         ("base: 4,", "bass: 4,", ["no argument 'bass'", "did you mean 'base'"]),
         ("base: 4,", "base: wide,", ["expected int", "'wide'"]),
         ("products: [wood]", "products: [woods]", ["'woods'", "did you mean 'wood'"]),
@@ -54,7 +70,10 @@ def test_missing_data(table, tmp_path):
     refused(call("plan", table, "--data", tmp_path / "nowhere"), "nowhere", "no such folder")
     refused(call("plan", table, "--preset", "real"), "needs the real MVTec AD", "--data ROOT")
     (tmp_path / "empty").mkdir()
-    refused(call("plan", table, "--preset", "real", "--data", tmp_path / "empty"), "mvtec_ad does not exist")
+    refused(
+        call("plan", table, "--preset", "real", "--data", tmp_path / "empty"),
+        "mvtec_ad does not exist",
+    )
 
 
 def test_a_folder_that_is_not_the_dataset(table, tmp_path):
@@ -88,7 +107,9 @@ def test_a_full_disk_keeps_what_is_finished(finished, tmp_path, monkeypatch):
 
     monkeypatch.setattr(stages, "STAGES", {**stages.STAGES, "fit": full})
     content = next(
-        json.loads(p.read_text()) for p in finished.glob("jobs/*/job.json") if '"stage": "fit"' in p.read_text()
+        json.loads(p.read_text())
+        for p in finished.glob("jobs/*/job.json")
+        if '"stage": "fit"' in p.read_text()
     )
     store = Store(tmp_path / "jobs")
     job = Job.from_json(content)

@@ -95,7 +95,9 @@ def test_killed_at_any_moment_ends_with_the_same_bytes(finished, table, tmp_path
     kept: dict[str, int] = {}
     for tick in range(40):
         process = subprocess.Popen(
-            command("run", table, "--out", out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command("run", table, "--out", out),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             process.wait(timeout=4.0 + 0.35 * tick)
@@ -131,7 +133,11 @@ def test_only_runs_what_is_asked(table, tmp_path):
 
 def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(table, tmp_path):
     out = tmp_path / "out"
-    table.write_text(table.read_text().replace("dcdgan_c: {base: 4, blocks: 1}", "dcdgan_c: {base: 4, blocks: 1, lr: 1e+30}"))
+    table.write_text(
+        table.read_text().replace(
+            "dcdgan_c: {base: 4, blocks: 1}", "dcdgan_c: {base: 4, blocks: 1, lr: 1e+30}"
+        )
+    )
     done = call("run", table, "--out", out)
     assert done.returncode == 0, done.stderr
     with (out / CSV).open() as file:
@@ -203,8 +209,16 @@ def test_the_test_split_is_read_once_at_the_end(squares, monkeypatch, tmp_path):
 
     monkeypatch.setattr(ImageSet, "take", spy)
     evaluation.train_task(
-        Segmentation(size=32, defects=squares.defects, products=squares.products, steps=4, **Segmentation.tiny),
-        DefectData([Stream(ImageSet.of(squares, squares.rows(split="train")), "train")], batch=4, seed=0),
+        Segmentation(
+            size=32,
+            defects=squares.defects,
+            products=squares.products,
+            steps=4,
+            **Segmentation.tiny,
+        ),
+        DefectData(
+            [Stream(ImageSet.of(squares, squares.rows(split="train")), "train")], batch=4, seed=0
+        ),
         tmp_path,
         steps=4,
         validation=ImageSet.of(squares, squares.rows(split="val")),
