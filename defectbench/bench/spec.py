@@ -309,30 +309,33 @@ def _check_names(path: Path, spec: TableSpec) -> None:
         names.find("generators", method.generator, f"{path}: methods.{name}.generator")
     for name, model in spec.models.items():
         names.find("tasks", model.task, f"{path}: models.{name}.task")
-    for preset_name, preset in spec.presets.items():
-        where = f"{path}: presets.{preset_name}.arguments"
-        known = {*spec.methods, *spec.models, *(m.generator for m in spec.methods.values())}
-        known |= {m.task for m in spec.models.values()}
-        for key in preset.arguments:
-            if key not in known:
-                raise UserError(
-                    f"{where}.{key}: not a method, model, generator or task of this table; {nearest(key, known)}"
-                )
-        for key in preset.fits:
-            if key not in spec.methods:
-                raise UserError(
-                    f"{path}: presets.{preset_name}.fits.{key}: not a method; {nearest(key, spec.methods)}"
-                )
-            try:
-                spec.fit_spec(key, preset)
-            except ValidationError as error:
-                problem = error.errors()[0]
-                raise UserError(
-                    f"{path}: presets.{preset_name}.fits.{key}.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-                ) from None
-        for name, method in spec.methods.items():
-            entry = names.find("generators", method.generator, f"{path}: methods.{name}.generator")
-            entry.check(spec.method_arguments(name, preset), f"{path}: {preset_name}: {name}")
-        for name, model in spec.models.items():
-            entry = names.find("tasks", model.task, f"{path}: models.{name}.task")
-            entry.check(spec.model_arguments(name, preset), f"{path}: {preset_name}: {name}")
+    for preset_name in spec.presets:
+        _check_preset(path, spec, preset_name)
+
+
+def _check_preset(path: Path, spec: TableSpec, preset_name: str) -> None:
+    """Check the names and arguments that a preset gives."""
+    preset, where = spec.presets[preset_name], f"{path}: presets.{preset_name}"
+    known = {*spec.methods, *spec.models}
+    known |= {method.generator for method in spec.methods.values()}
+    known |= {model.task for model in spec.models.values()}
+    for key in preset.arguments:
+        if key not in known:
+            raise UserError(
+                f"{where}.arguments.{key}: not a method, model, generator or task of this table; {nearest(key, known)}"
+            )
+    for key in preset.fits:
+        if key not in spec.methods:
+            raise UserError(f"{where}.fits.{key}: not a method; {nearest(key, spec.methods)}")
+        try:
+            spec.fit_spec(key, preset)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            place = ".".join(map(str, problem["loc"]))
+            raise UserError(f"{where}.fits.{key}.{place}: {problem['msg']}") from None
+    for name, method in spec.methods.items():
+        entry = names.find("generators", method.generator)
+        entry.check(spec.method_arguments(name, preset), f"{path}: {preset_name}: {name}")
+    for name, model in spec.models.items():
+        entry = names.find("tasks", model.task)
+        entry.check(spec.model_arguments(name, preset), f"{path}: {preset_name}: {name}")
