@@ -15,8 +15,9 @@ from PIL import Image
 
 from defectbench.config import UserError, UserErrors
 from defectbench.data.base import Dataset
-from defectbench.data.decoding import BadFile, Pixels, decode_image, decode_mask, decode_mask_values
+from defectbench.data.decoding import BadFile, Pixels, decode_image
 from defectbench.data.manifest import Manifest
+from defectbench.data.mask_parts import decode_merged, decode_merged_values
 from defectbench.data.scanning import GOOD, natural
 
 ANY: Final = "*"
@@ -143,7 +144,7 @@ def _decode_all(
             decode_image(path)
             if mask:
                 path = manifest.root / mask
-                values = decode_mask_values(path)
+                values = decode_merged_values(path)
                 grey += int(((values > 0) & (values < 255)).sum())
                 pixels += values.size
                 holds = bool((values >= manifest.mask_threshold).any())
@@ -177,11 +178,12 @@ def contact_sheet(
     size: int = 160,
     columns: int = 8,
 ) -> Pixels:
-    """Lay out images with their masks outlined in red and their labels below.
+    """Lay out images with their masks outlined in red.
 
     Args:
         manifest: the images.
-        rows: which rows of its table, in order; by default some of every kind, see `some_of_each`.
+        rows: which rows of its table, in order, labelled below; by default some of every kind (see `some_of_each`), each
+            kind in a row of its own that begins with its name.
         size: side of a tile, pixels; oblong images keep their shape, on grey.
         columns: tiles per row.
 
@@ -193,26 +195,37 @@ def contact_sheet(
         defectbench.data.decoding.BadFile: an image or mask cannot be decoded.
     """
     from defectbench.imaging.grid import grid
+
+    if rows is not None and len(rows):
+        tiles = [_tile(manifest, int(row), size) for row in rows]
+        names = [" ".join(manifest.table["defects"].iloc[int(row)]) or GOOD for row in rows]
+        return np.asarray(grid(tiles, min(columns, len(tiles)), labels=names), dtype=np.uint8)
+    kinds: dict[str, list[Pixels]] = {}
+    for row in some_of_each(manifest, columns) if rows is None else ():
+        record = manifest.table.iloc[int(row)]
+        name = " + ".join(record["defects"]) or GOOD
+        if len(manifest.products) > 1:
+            name = f"{record['product']}: {name}"
+        kinds.setdefault(name, []).append(_tile(manifest, int(row), size))
+    if not kinds:
+        raise UserError(f"{manifest.root}: no image to show")
+    wide = max(map(len, kinds.values()))
+    blank = np.full((size, size, 3), 255, dtype=np.uint8)
+    filled = [tile for tiles in kinds.values() for tile in [*tiles, *[blank] * (wide - len(tiles))]]
+    return np.asarray(grid(filled, wide, row_labels=list(kinds)), dtype=np.uint8)
+
+
+def _tile(manifest: Manifest, row: int, size: int) -> Pixels:
+    """Fit an image into a square and outline its mask."""
     from defectbench.imaging.masks import outline
 
-    chosen = some_of_each(manifest, columns) if rows is None else np.asarray(rows, dtype=np.int64)
-    if not len(chosen):
-        raise UserError(f"{manifest.root}: no image to show")
-    tiles: list[Pixels] = []
-    labels: list[str] = []
-    for row in chosen:
-        record = manifest.table.iloc[int(row)]
-        image = decode_image(manifest.root / record["image"])
-        mask = np.zeros(image.shape[:2], dtype=np.uint8)
-        if record["mask"]:
-            mask = decode_mask(manifest.root / record["mask"], manifest.mask_threshold)
-        fitted, marks = (
-            _fit(image, size, Image.Resampling.BICUBIC),
-            _fit(mask, size, Image.Resampling.BOX),
-        )
-        tiles.append(outline(fitted, marks > 0))
-        labels.append(" ".join(record["defects"]) or GOOD)
-    return np.asarray(grid(tiles, min(columns, len(tiles)), labels=labels), dtype=np.uint8)
+    record = manifest.table.iloc[row]
+    image = decode_image(manifest.root / record["image"])
+    mask = np.zeros(image.shape[:2], dtype=np.uint8)
+    if record["mask"]:
+        mask = decode_merged(manifest.root / record["mask"], manifest.mask_threshold)
+    fitted = _fit(image, size, Image.Resampling.BICUBIC)
+    return np.asarray(outline(fitted, _fit(mask, size, Image.Resampling.BOX) > 0), dtype=np.uint8)
 
 
 def some_of_each(manifest: Manifest, number: int) -> npt.NDArray[np.int64]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from defectbench.config import UserErrors
+from defectbench.data.decoding import BadFile
 from defectbench.data.manifest import Manifest
+from defectbench.data.mask_parts import mask_files
 
 SETTLED: Final = 2_000_000_000
 """Nanoseconds: a file changed more recently than this could change again without a new time stamp."""
@@ -50,7 +53,7 @@ def content_digests(
     known: Mapping[str, tuple[int, int, str]] | None = None,
     fresh: Memo | None = None,
 ) -> dict[str, str]:
-    """Hash each file of a manifest once.
+    """Hash each file of a manifest once; a mask in several files by their names and hashes.
 
     Args:
         manifest: whose files.
@@ -67,20 +70,29 @@ def content_digests(
     root, now = manifest.root.resolve(), time.time_ns()
     found: dict[str, str] = {}
     problems: list[str] = []
+
+    def digest_of(path: str) -> str:
+        status = os.stat(path)  # noqa: PTH116
+        if stat.S_ISDIR(status.st_mode):
+            parts = [f"{p.name} {digest_of(str(p))}" for p in mask_files(Path(path))]
+            return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        size, changed, digest = known.get(path, (-1, -1, ""))
+        if (size, changed) != (status.st_size, status.st_mtime_ns):
+            digest = file_digest(Path(path))
+            if now - status.st_mtime_ns > SETTLED:
+                fresh[path] = (status.st_size, status.st_mtime_ns, digest)
+        return digest
+
     for name in (n for pair in _pairs(manifest) for n in pair if n):
         if name in found:
             continue
         path = os.path.join(root, name)  # noqa: PTH118  # a hot loop: 100,000 files in a second
         try:
-            status = os.stat(path)  # noqa: PTH116
-            size, changed, digest = known.get(path, (-1, -1, ""))
-            if (size, changed) != (status.st_size, status.st_mtime_ns):
-                digest = file_digest(Path(path))
-                if now - status.st_mtime_ns > SETTLED:
-                    fresh[path] = (status.st_size, status.st_mtime_ns, digest)
-            found[name] = digest
+            found[name] = digest_of(path)
         except OSError as error:
             problems.append(f"{path}: {error.strerror}; scan the dataset again")
+        except BadFile as error:
+            problems.append(f"{path}: {error}")
     if problems:
         raise UserErrors(f"{manifest.root}: {len(problems)} files cannot be read", problems)
     return found

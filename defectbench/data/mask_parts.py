@@ -45,8 +45,20 @@ def decode_merged(path: Path, threshold: int) -> Pixels:
     Raises:
         BadFile: a file cannot be used, or they differ in size.
     """
+    return np.asarray(decode_merged_values(path) >= threshold, dtype=np.uint8)
+
+
+def decode_merged_values(path: Path) -> Pixels:
+    """Decode a mask in one file or in a folder of files to one value per pixel, before the threshold.
+
+    Returns:
+        (H, W) uint8 in [0, 255]: the brightest over all files.
+
+    Raises:
+        BadFile: a file cannot be used, or they differ in size.
+    """
     parts = [decode_mask_values(part) for part in mask_files(path)]
     sizes = {part.shape for part in parts}
     if len(sizes) > 1:
         raise BadFile(f"holds masks of different sizes {sorted(sizes)}; wants the image's")
-    return np.asarray(np.maximum.reduce(parts) >= threshold, dtype=np.uint8)
+    return np.asarray(np.maximum.reduce(parts), dtype=np.uint8)

@@ -26,9 +26,10 @@ from filelock import FileLock
 from PIL import Image
 
 from defectbench.config import UserError, UserErrors
-from defectbench.data.decoding import BadFile, decode_image, decode_mask, read_header
+from defectbench.data.decoding import BadFile, decode_image, read_header
 from defectbench.data.digests import source_digest
 from defectbench.data.manifest import LIST_SEPARATOR, Manifest
+from defectbench.data.mask_parts import decode_merged
 from defectbench.data.prepared import FILES, REVISION, Prepared, is_whole
 from defectbench.data.windows import Window, defect_windows, normal_windows
 from defectbench.data.workers import Runner, runner
@@ -216,7 +217,7 @@ def _choose_windows(work: _Work) -> tuple[list[list[Window]], list[str]]:
     for source in work.sources:
         try:
             if source.defective and source.mask is not None:
-                windows.append(defect_windows(decode_mask(source.mask, source.threshold), crop))
+                windows.append(defect_windows(decode_merged(source.mask, source.threshold), crop))
             else:
                 head = read_header(source.image)
                 windows.append(normal_windows(head.height, head.width, crop, count, source.id))
@@ -310,7 +311,7 @@ def _decode(work: _Work) -> list[str]:
                 image = decode_image(source.image) if windows else np.zeros((1, 1, 3), np.uint8)
                 mask = np.zeros(image.shape[:2], np.uint8)
                 if source.mask is not None and windows:
-                    mask = decode_mask(source.mask, source.threshold)
+                    mask = decode_merged(source.mask, source.threshold)
                     if mask.shape != image.shape[:2]:
                         raise BadFile(f"has another size than its mask {source.mask.name}")
             except BadFile as error:
