@@ -10,10 +10,13 @@ from PIL import Image
 from trees import noise, save, spot
 
 from defectbench.config import UserErrors
+from defectbench.data.checking import check
 from defectbench.data.decoding import BadFile
+from defectbench.data.digests import source_digest
 from defectbench.data.export import export
 from defectbench.data.mask_parts import decode_merged, mask_files
 from defectbench.data.mvtec_loco import MVTecLOCO
+from defectbench.data.prepare import prepare
 
 
 @pytest.fixture
@@ -100,3 +103,14 @@ def test_a_folder_without_masks_or_of_several_sizes_is_refused(tmp_path: Path) -
     save(tmp_path / "000/b.png", spot(12, 12))
     with pytest.raises(BadFile, match="different sizes"):
         decode_merged(tmp_path / "000", 1)
+
+
+def test_merged_masks_can_be_hashed_checked_and_cached(loco: Path, tmp_path: Path) -> None:
+    manifest = MVTecLOCO().scan(loco)
+    before = source_digest(manifest)
+    assert check(MVTecLOCO(), loco).usable
+    cache = prepare(manifest, tmp_path / "cache", size=24)
+    row = list(manifest.table["id"]).index("screw_bag/test/logical_anomalies/000")
+    assert int(np.asarray(cache.masks[row]).sum()) == 31
+    save(loco / "screw_bag/ground_truth/logical_anomalies/000/001.png", spot())
+    assert source_digest(manifest) != before
