@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -362,13 +363,14 @@ def finish_sample(
         return Made(
             images, masks, valid.tolist(), [mask_source if ok else "invalid" for ok in valid]
         )
-    blend = {
-        "improved_poisson": improved_poisson_blend,
-        "poisson": poisson_blend,
-        "alpha": alpha_blend,
-    }[composite]
     side = images.shape[1]
     smallest = max(4, round(25 * (side / 256) ** 2))  # facts, section 4: 25 px at 256 px
+    boundary = 5 * side / 256  # section 2.3: 5 pixels, at 256 px
+    blend: Callable[..., npt.NDArray[np.uint8]] = {
+        "improved_poisson": partial(improved_poisson_blend, boundary=boundary),
+        "alpha": partial(alpha_blend, boundary=boundary),
+        "poisson": poisson_blend,
+    }[composite]
     out, masks = np.empty_like(images), np.zeros(images.shape[:3], dtype=bool)
     for i in range(count):
         raw = content_mask(images[i], view.background, min_area=smallest)
