@@ -366,17 +366,17 @@ def finish_sample(
     side = images.shape[1]
     smallest = max(4, round(25 * (side / 256) ** 2))  # facts, section 4: 25 px at 256 px
     boundary = 5 * side / 256  # section 2.3: 5 pixels, at 256 px
-    blend: Callable[..., npt.NDArray[np.uint8]] = {
+    blends: Mapping[str, Callable[..., npt.NDArray[np.uint8]]] = {
         "improved_poisson": partial(improved_poisson_blend, boundary=boundary),
         "alpha": partial(alpha_blend, boundary=boundary),
         "poisson": poisson_blend,
-    }[composite]
+    }
     out, masks = np.empty_like(images), np.zeros(images.shape[:3], dtype=bool)
     for i in range(count):
         raw = content_mask(images[i], view.background, min_area=smallest)
         out[i] = normals[i]
         if raw.any():
-            out[i] = blend(images[i], normals[i], raw)
+            out[i] = blends[composite](images[i], normals[i], raw)
             masks[i] = refine_mask(out[i], normals[i], raw)
     share = masks.reshape(count, -1).mean(1)
     valid = ((share > 0) & (share < LARGEST_DEFECT)).tolist()

@@ -43,5 +43,5 @@ def test_a_product_may_go_by_another_name() -> None:
 
 
 def test_a_product_without_a_drawing_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="'toothbrush' has no drawing"):
-        Oracle(size=32, defects=["a"], products=["toothbrush"])
+    with pytest.raises(ValueError, match="'spoon' has no drawing"):
+        Oracle(size=32, defects=["a"], products=["spoon"])
