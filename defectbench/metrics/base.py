@@ -70,6 +70,10 @@ class SetMetric(Protocol):
     def support(self) -> Mapping[str, Support]:
         """Smallest and largest value by key, where there are such; intervals are cut there."""
 
+    @property
+    def inputs(self) -> tuple[str, str]:
+        """Names of the features that it takes for the real and for the generated images."""
+
     def sizes(self, real: Array, fake: Array) -> tuple[int, int]:
         """Numbers of real and generated images that these features stand for."""
 
@@ -94,6 +98,9 @@ class SetMetric(Protocol):
         a key without an interval is left out.
         """
 
+    def interval(self, fake: Array, resamples: int) -> str:
+        """How its intervals come about, for the record: "bootstrap_1000"."""
+
 
 # The two parts of a `FeatureMetric`, given checked features: values by key, or none with a reason;
 # and the (R,) replicated values by key of at most `count` resamples.
@@ -114,6 +121,11 @@ class FeatureMetric:
     reads: tuple[str, ...] = ("real", "fake")
     support: Mapping[str, Support] = field(default_factory=dict)
 
+    @property
+    def inputs(self) -> tuple[str, str]:
+        """See `SetMetric`."""
+        return self.extractor, self.extractor
+
     def sizes(self, real: Array, fake: Array) -> tuple[int, int]:
         """See `SetMetric`."""
         return (len(real) if "real" in self.reads else 0), len(fake)
@@ -129,6 +141,10 @@ class FeatureMetric:
     ) -> dict[str, Floats]:
         """See `SetMetric`."""
         return self.resample(*self._checked(real, fake), rng, count)
+
+    def interval(self, fake: Array, resamples: int) -> str:
+        """See `SetMetric`."""
+        return f"bootstrap_{resamples}"
 
     def _checked(self, real: Array, fake: Array) -> tuple[Floats, Floats]:
         """The sets it reads, checked; the other one as it came."""

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from defectbench.metrics.base import Floats, Undefined
-from defectbench.metrics.ic_lpips import Protocol, assign, averaged, visiting_order
+from defectbench.metrics.ic_lpips import Protocol, assign, averaged, metric, visiting_order
 from defectbench.metrics.images import ImageSet
 from defectbench.metrics.lpips import Lpips
 from defectbench.metrics.lpips_pairs import (
     BUDGET,
     ClusterSums,
     Embedder,
+    between,
     check_fit,
     exact_arithmetic,
+    fits,
     squared_distances,
 )
 from defectbench.metrics.pairwise import GROUPS, jackknife_values, means_of_groups, stored
+from defectbench.metrics.scoring import (
+    REPLICATES,
+    ScoreRow,
+    missing_row,
+    score_row,
+    score_sets,
+)
+from defectbench.rng import numpy_rng
 
 FEWEST_GROUPS = 2
 
@@ -29,6 +39,7 @@ class Streamed:
 
     values: dict[str, float] | Undefined
     replicates: dict[str, Floats] = field(default_factory=dict)
+    groups: int = 1
 
 
 def grouped_distances(net: Lpips, images: ImageSet, *, groups: int = GROUPS) -> Floats:
@@ -123,7 +134,7 @@ def _from_sums(sums: ClusterSums, protocol: Protocol, count: int) -> Streamed:
         [means_of_groups(means[k], sizes[k], sizes[k] * ~left_out) for k in range(len(sizes))]
     )
     whole, *parts = (averaged(row, protocol) for row in by_cluster)
-    if isinstance(whole, Undefined) or groups < FEWEST_GROUPS:
+    if isinstance(whole, Undefined) or groups < FEWEST_GROUPS or not count:
         return Streamed(whole)
     known = [part for part in parts if not isinstance(part, Undefined)]
     if len(known) < groups:
@@ -132,4 +143,55 @@ def _from_sums(sums: ClusterSums, protocol: Protocol, count: int) -> Streamed:
         key: jackknife_values(value, np.array([part[key] for part in known]), count)
         for key, value in whole.items()
     }
-    return Streamed(whole, spread)
+    return Streamed(whole, spread, groups)
+
+
+def intra_cluster_rows(
+    net: Lpips,
+    images: ImageSet,
+    references: ImageSet,
+    protocol: Protocol,
+    rng: np.random.Generator,
+    *,
+    budget: int = BUDGET,
+    replicates: int = REPLICATES,
+) -> list[ScoreRow]:
+    """Intra-cluster LPIPS with its interval, from all pairs where they fit and from sums where not.
+
+    Args:
+        net: the protocol's network, or another one, which the metric's name then says.
+        images: M generated images (masked ones for the masked protocol).
+        references: K real images of the same size.
+        protocol: which code to follow.
+        rng: where all draws come from.
+        budget: bytes of embeddings that may be held.
+        replicates: bootstrap resamples; 0 for no interval.
+
+    Raises:
+        ValueError: sizes differ, or references alone do not fit the budget.
+    """
+    measure = metric(protocol, net.name)
+    if fits(net, images, len(images) + len(references), budget=budget):
+        cross, inner = between(net, images, references, inner=True, budget=budget)
+        among = {} if inner is None else {measure.inputs[1]: stored(inner)}
+        return score_sets({measure.inputs[0]: cross}, among, [measure], rng, replicates=replicates)
+    named = replace(protocol, name=measure.name)
+    stream = numpy_rng(int(rng.integers(2**62)), measure.name)  # as in score_sets: same members
+    found = streamed_ic_lpips(
+        net, images, references, named, stream, budget=budget, count=replicates
+    )
+    sizes = (len(references), len(images))
+    if isinstance(found.values, Undefined):
+        return [missing_row(measure, "score", *sizes, found.values.reason)]
+    return [
+        score_row(
+            measure,
+            "score",
+            key,
+            value,
+            sizes,
+            found.replicates.get(key),
+            f"jackknife_{found.groups}",
+        )
+        for key, value in found.values.items()
+    ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtrit
 
 from defectbench.metrics.base import (
     POSITIVE,
@@ -117,7 +117,7 @@ def jackknife_values(value: float, left_out: Floats, count: int) -> Floats:
     groups = len(left_out)
     error = np.sqrt((groups - 1) / groups * ((left_out - left_out.mean()) ** 2).sum())
     at = (np.arange(count) + 0.5) / count
-    return np.asarray(value + error * stats.t.ppf(at, groups - 1))
+    return np.asarray(value + error * stdtrit(groups - 1, at))
 
 
 PairScore = Callable[[Array, Array, np.random.Generator], dict[str, float] | Undefined]
@@ -140,6 +140,12 @@ class PairMetric:
     reads: tuple[str, ...] = ("fake",)
     support: Mapping[str, Support] = field(default_factory=dict)
 
+    @property
+    def inputs(self) -> tuple[str, str]:
+        """See `SetMetric`."""
+        among = self.extractor
+        return (f"{among}_to_real" if "real" in self.reads else among), among
+
     def sizes(self, real: Array, fake: Array) -> tuple[int, int]:
         """See `SetMetric`."""
         _, counts = unstored(fake)
@@ -161,6 +167,11 @@ class PairMetric:
     ) -> dict[str, Floats]:
         """See `SetMetric`."""
         return self.resample(real, fake, rng, count)
+
+    def interval(self, fake: Array, resamples: int) -> str:
+        """See `SetMetric`."""
+        _, counts = unstored(fake)
+        return f"jackknife_{len(counts)}" if (counts > 1).any() else f"bootstrap_{resamples}"
 
 
 def pairwise(extractor: str) -> PairMetric:

@@ -1,0 +1,73 @@
+"""Every set metric by name; imports no torch, so that listing and planning stay fast.
+
+Installed packages add theirs under the entry-point group `defectbench.metrics`; an entry's value names
+an object that is a `SetMetric`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+
+from defectbench.config import UserError, nearest
+from defectbench.metrics import fid, ic_lpips, inception_score, kid, memorisation, pairwise, prdc
+from defectbench.metrics.base import SetMetric
+
+# Features that distances between distributions are also taken on, besides the Inception's.
+SPACES = ("vgg16_random_s0", "dinov2_vitb14", "dinov2_vitl14", "clip_vitb32")
+RANDOM_LPIPS = ("lpips_alex_random_s0", "lpips_vgg_random_s0")
+
+
+def _house() -> list[SetMetric]:
+    """The metrics of this package."""
+    modules = (fid, kid, inception_score, prdc, memorisation, pairwise, ic_lpips)
+    found: list[SetMetric] = [metric for module in modules for metric in module.METRICS]
+    for space in SPACES:
+        found += [
+            fid.distance(space),
+            kid.full(space),
+            prdc.precision_recall_k3(space),
+            prdc.density_coverage_k5(space),
+            memorisation.nearest_neighbours(space),
+        ]
+    found += [pairwise.pairwise(net) for net in RANDOM_LPIPS]
+    for protocol in ic_lpips.PROTOCOLS:
+        found.append(ic_lpips.metric(protocol, f"{protocol.extractor}_random_s0"))
+    return found
+
+
+def metrics() -> dict[str, SetMetric]:
+    """All metrics by name, with those of installed packages."""
+    found = {metric.name: metric for metric in _house()}
+    for entry in entry_points(group="defectbench.metrics"):
+        metric = entry.load()
+        found[metric.name] = metric
+    return found
+
+
+def find(name: str) -> SetMetric:
+    """A metric by name.
+
+    Raises:
+        UserError: no such metric; names the nearest.
+    """
+    known = metrics()
+    if name not in known:
+        raise UserError(f"no set metric {name!r}; {nearest(name, known)}")
+    return known[name]
+
+
+def _summary(metric: SetMetric) -> str:
+    """One line for `defectbench list metrics`."""
+    sets = "generated against real" if "real" in metric.reads else "generated images alone"
+    return f"{sets}, {metric.extractor}, {metric.better} is better, needs ≥ {metric.needs} images"
+
+
+SUMMARIES: Mapping[str, str] = {metric.name: _summary(metric) for metric in _house()} | {
+    "mask_iou": "given masks against those an inspector finds, higher is better",
+    "background_l1": "change outside the mask against the normal source, lower is better",
+    "background_lpips": "LPIPS outside the mask against the normal source, lower is better",
+    "change_inside": "share of the change that falls inside the mask, higher is better",
+    "without_predicted_defect": "rate of images in which an inspector sees none, lower is better",
+    "without_visible_change": "rate of masks with no visible change inside, lower is better",
+}

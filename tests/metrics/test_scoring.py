@@ -1,0 +1,187 @@
+"""Rows of scores: values, intervals, floors, reasons; and the catalogue of metrics."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from defectbench.config import UserError
+from defectbench.metrics import catalogue
+from defectbench.metrics.fid import fid
+from defectbench.metrics.ic_lpips import PROTOCOLS
+from defectbench.metrics.images import ArrayImages
+from defectbench.metrics.kid import kid
+from defectbench.metrics.lpips_pairs import between, within
+from defectbench.metrics.lpips_streams import grouped_distances, intra_cluster_rows
+from defectbench.metrics.pairwise import stored
+from defectbench.metrics.scoring import image_row, score_sets
+
+from .stub_lpips import StubLpips
+
+POOL, LOGITS = "inception_tf2015_pool3", "inception_tf2015_logits"
+
+
+def _features(seed, images, shift=0.0):
+    rng = np.random.default_rng(seed)
+    return {
+        POOL: rng.normal(size=(images, 12)) + shift,
+        LOGITS: 2 * rng.normal(size=(images, 9)),
+        "lpips_alex": stored(_distances(rng.random((images, 2)))),
+    }
+
+
+def _distances(points):
+    return ((points[:, None] - points[None]) ** 2).sum(axis=2)
+
+
+def _metrics(*names):
+    return [catalogue.find(name) for name in names]
+
+
+def _by_key(rows, kind="score"):
+    return {row.key: row for row in rows if row.kind == kind}
+
+
+def test_rows_carry_value_interval_counts_and_direction():
+    real, fake = _features(0, 50), _features(1, 40, 0.5)
+    rows = score_sets(
+        real, fake, _metrics("fid", "kid", "is", "lpips_alex_pairwise"), np.random.default_rng(0)
+    )
+    scores = _by_key(rows)
+    assert scores["fid"].value == fid(real[POOL], fake[POOL])
+    assert scores["kid"].value == kid(real[POOL], fake[POOL])
+    for key, better, counts in (
+        ("fid", "lower", (50, 40)),
+        ("kid", "lower", (50, 40)),
+        ("is", "higher", (0, 40)),
+        ("lpips_alex_pairwise", "higher", (0, 40)),
+    ):
+        row = scores[key]
+        assert row.ci_low <= row.value <= row.ci_high
+        assert (row.better, (row.n_real, row.n_fake)) == (better, counts)
+        assert row.status == "ok"
+    assert scores["fid"].interval == "bootstrap_200"
+    assert scores["kid"].interval == "bootstrap_1000"
+    assert scores["is_std"].ci_low is None
+    assert "[" in str(scores["fid"])
+
+
+def test_floors_compare_real_with_real():
+    real, fake = _features(0, 60), _features(1, 40, 3.0)
+    rows = score_sets(real, fake, _metrics("kid", "is"), np.random.default_rng(0), replicates=0)
+    floors = _by_key(rows, "floor")
+    assert (floors["kid"].n_real, floors["kid"].n_fake) == (30, 30)
+    assert abs(floors["kid"].value) < 0.05 * _by_key(rows)["kid"].value
+    assert floors["kid"].ci_low is None
+    assert floors["is"].n_fake == 60
+    held_out = _features(2, 25)
+    rows = score_sets(
+        real, fake, _metrics("kid"), np.random.default_rng(0), replicates=0, held_out=held_out
+    )
+    assert _by_key(rows, "floor")["kid"].value == kid(real[POOL], held_out[POOL])
+
+
+def test_a_score_does_not_depend_on_the_others_asked_for():
+    real, fake = _features(0, 30), _features(1, 30)
+    alone = score_sets(real, fake, _metrics("kid_stylegan"), np.random.default_rng(3))
+    names = ("fid", "kid", "kid_stylegan")
+    among = score_sets(real, fake, _metrics(*names), np.random.default_rng(3))
+    assert [row for row in among if row.metric == "kid_stylegan"] == alone
+    other = score_sets(real, fake, _metrics("kid_stylegan"), np.random.default_rng(4))
+    assert other[0].ci_low != alone[0].ci_low
+
+
+def test_what_has_no_value_says_why():
+    real, fake = _features(0, 4), _features(1, 3)
+    names = ("density_coverage_k5", "fd_dinov2_vitb14", "ic_lpips_dfmgan", "kid")
+    rows = score_sets(real, fake, _metrics(*names), np.random.default_rng(0))
+    scores = {row.metric: row for row in rows if row.kind == "score"}
+    few = scores["density_coverage_k5"]
+    assert str(few) == "n/a (needs ≥ 6; has 4 real and 3 fake)"
+    assert (few.value, few.status, few.n_real, few.n_fake) == (None, "n/a", 4, 3)
+    assert scores["fd_dinov2_vitb14"].reason == "no dinov2_vitb14 features"
+    assert scores["ic_lpips_dfmgan"].reason == "no lpips_alex_to_real features"
+    assert scores["kid"].status == "ok"
+
+
+def test_broken_features_are_an_error_not_a_row():
+    real, fake = _features(0, 10), _features(1, 10)
+    fake[POOL][3, 3] = np.nan
+    with pytest.raises(ValueError, match="generated features: 1 of 10 rows"):
+        score_sets(real, fake, _metrics("kid"), np.random.default_rng(0))
+
+
+def _pictures(count, seed=0):
+    rng = np.random.default_rng(seed)
+    tone = rng.integers(0, 200, (count, 1, 1, 3))
+    return ArrayImages((tone + rng.integers(0, 56, (count, 4, 4, 3))).astype(np.uint8))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
+def test_intra_cluster_rows_are_the_same_from_pairs_and_from_sums(protocol):
+    images, references = _pictures(300), _pictures(3, 1)
+    pairs = intra_cluster_rows(StubLpips(), images, references, protocol, np.random.default_rng(5))
+    sums = intra_cluster_rows(
+        StubLpips(), images, references, protocol, np.random.default_rng(5), budget=4 * 48 * 40
+    )
+    assert [row.key for row in pairs] == [row.key for row in sums]
+    for first, second in zip(pairs, sums, strict=True):
+        assert first.interval == "bootstrap_1000"
+        assert second.interval == "jackknife_10"
+        assert (first.n_real, first.n_fake) == (second.n_real, second.n_fake) == (3, 300)
+        assert first.ci_low < first.value < first.ci_high
+        assert second.ci_low < second.value < second.ci_high
+        assert first.value == pytest.approx(second.value, rel=1e-5)
+
+
+def test_grouped_distances_say_jackknife():
+    fake = {"lpips_alex": grouped_distances(StubLpips(), _pictures(60))}
+    rows = score_sets({}, fake, _metrics("lpips_alex_pairwise"), np.random.default_rng(0))
+    full = {"lpips_alex": stored(within(StubLpips(), _pictures(60)))}
+    other = score_sets({}, full, _metrics("lpips_alex_pairwise"), np.random.default_rng(0))
+    assert (rows[0].interval, other[0].interval) == ("jackknife_10", "bootstrap_1000")
+    assert rows[0].value == pytest.approx(other[0].value, rel=1e-5)
+    assert rows[0].n_fake == 60
+
+
+def test_distances_to_references_are_found_by_their_name():
+    images, references = _pictures(50), _pictures(4, 1)
+    cross, inner = between(StubLpips(), images, references, inner=True)
+    rows = score_sets(
+        {"lpips_alex_to_real": cross},
+        {"lpips_alex": stored(inner)},
+        _metrics("ic_lpips_dfmgan"),
+        np.random.default_rng(0),
+    )
+    assert [row.key for row in rows] == ["ic_lpips_dfmgan", "ic_lpips_dfmgan_rz"]
+
+
+def test_values_per_image_become_one_row():
+    values = np.array([0.2, 0.4, np.nan, 0.6])
+    row = image_row("mask_iou", values, "higher", np.random.default_rng(0))
+    assert row.value == pytest.approx(0.4)
+    assert row.ci_low < 0.4 < row.ci_high
+    assert row.n_fake == 3
+    none = image_row("mask_iou", np.full(2, np.nan), "higher", np.random.default_rng(0))
+    assert str(none) == "n/a (needs ≥ 1 image with a value)"
+
+
+def test_the_catalogue_knows_every_metric_and_no_torch():
+    known = catalogue.metrics()
+    assert all(name == metric.name for name, metric in known.items())
+    assert set(known) <= set(catalogue.SUMMARIES)
+    with pytest.raises(UserError, match="did you mean 'kid_stylegan'"):
+        catalogue.find("kid_stylegan2")
+    code = "import sys, defectbench.metrics.catalogue; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_extractor_a_metric_names_can_be_built():
+    from defectbench.metrics.features import EXTRACTORS, PARTS
+
+    for metric in catalogue.metrics().values():
+        name = metric.extractor.removesuffix("_masked")
+        assert PARTS.get(name, name) in EXTRACTORS
