@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ COLUMNS = (
     "revision",
     "jobs",
 )
-"""sd has ddof=1; ci is the 95 % Student t interval of the mean over seeds."""
+"""sd has ddof=1; ci is the 95 % Student t interval of the mean over seeds, or, for a score of one seed, its bootstrap interval
+over both image sets."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -81,7 +83,8 @@ def collect(
     for cell in plan["cells"]:
         done = [jobs[key] for key in cell["jobs"] if key in jobs]
         reasons = [failures[key] for key in cell["jobs"] if key in failures and key not in jobs]
-        for metric in plan["metrics"]:
+        shown = cell["metrics"] or list(dict.fromkeys(m for job in done for m in job["metrics"]))
+        for metric in shown or [""]:
             rows.append(_row(plan, cell, metric, done, reasons, printed))
     return rows
 
@@ -97,6 +100,9 @@ def _row(
     values = [job["metrics"].get(metric) for job in done]
     known = [float(value) for value in values if value is not None]
     summary = summarise(known)
+    if len(known) == 1 and done[0].get("intervals", {}).get(metric):
+        low, high = done[0]["intervals"][metric]  # one seed: the score's own bootstrap interval
+        summary = replace(summary, low=low, high=high)
     status, reason = "ok", ""
     if reasons:
         status, reason = "failed", f"failed: {reasons[0]}"
@@ -104,7 +110,8 @@ def _row(
         status = "not run" if not done else "partial"
         reason = f"{len(done)} of {len(cell['jobs'])} seeds"
     elif not known:
-        status, reason = "undefined", f"{metric} is undefined on these test images"
+        why = next((job["reasons"][metric] for job in done if metric in job.get("reasons", {})), "")
+        status, reason = "undefined", why or f"{metric} is undefined on these test images"
     key = (
         plan["paper"],
         plan["number"],

@@ -57,7 +57,7 @@ def draw(checkpoint: Path, wish: Wish, out: Path) -> dict[str, Any]:
 
     from defectbench.batch import Batch, Request, to_float
     from defectbench.bench.loading import load_generator, read_checkpoint
-    from defectbench.bench.stages import finish_sample, synthesise
+    from defectbench.bench.sampling import finish_sample, synthesise
     from defectbench.data.module import View
     from defectbench.data.synthetic import write_images
     from defectbench.imaging.grid import grid

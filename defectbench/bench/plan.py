@@ -13,8 +13,17 @@ from typing import Any
 
 from defectbench import names
 from defectbench.bench.job import Job
-from defectbench.bench.spec import ARMS_WITHOUT_METHOD, EntrySpec, Preset, TableSpec
+from defectbench.bench.spec import (
+    ARMS_WITHOUT_METHOD,
+    EntrySpec,
+    Preset,
+    ScoresSpec,
+    TableSpec,
+)
 from defectbench.config import UserError, nearest
+
+SCORES_REVISION = 1
+"""Raised when the score stage would give other numbers for the same images."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,8 @@ class Cell:
     """One column of one row of the table, for all its metrics.
 
     Attributes:
-        jobs: ids of the task jobs, one per seed.
+        metrics: which scores are shown; () for all that the jobs give.
+        jobs: ids of the task or score jobs, one per seed.
         fits: ids of the fit jobs behind them.
     """
 
@@ -51,6 +61,7 @@ class Cell:
     task: str
     selection: str
     revision: str
+    metrics: tuple[str, ...]
     jobs: tuple[str, ...]
     fits: tuple[str, ...]
 
@@ -89,7 +100,6 @@ class Plan:
             "number": self.spec.table,
             "title": self.spec.title,
             "preset": self.preset,
-            "metrics": list(self.spec.metrics),
             "layout": self.spec.layout.model_dump(),
             "notes": self.spec.notes,
             "about": self.spec.presets[self.preset].about,
@@ -139,6 +149,13 @@ def make_plan(spec: TableSpec, preset_name: str, source: Source) -> Plan:
         for model in spec.models
         for entry in spec.entries
     ]
+    if spec.scores:
+        cells += [
+            builder.score_cell(product, entry, spec.scores)
+            for product in spec.products
+            for entry in spec.entries
+            if entry.arm not in ARMS_WITHOUT_METHOD
+        ]
     return Plan(spec, preset_name, source, builder.jobs, cells)
 
 
@@ -282,6 +299,41 @@ class _Builder:
             task=task.name,
             selection="best on validation" if self.preset.task.select == "best" else "last",
             revision=" ".join(revision),
+            metrics=self.spec.models[model].metrics or self.spec.metrics,
+            jobs=tuple(jobs),
+            fits=tuple(fits),
+        )
+
+    def score_cell(self, product: str, entry: EntrySpec, scores: ScoresSpec) -> Cell:
+        jobs: list[str] = []
+        fits: list[str] = []
+        for seed in self.preset.seeds:
+            sample, fitted = self.sample(product, entry.method, seed)
+            fits.extend(fitted.values())
+            spec = {
+                "metrics": list(scores.metrics),
+                "replicates": scores.replicates,
+                "revision": SCORES_REVISION,
+                "threads": self.preset.threads,
+                "seed": seed,
+            }
+            parents = {"data": self.prepare(product), "synthetic": sample}
+            label = f"score {entry.label or entry.method} {product} seed {seed}"
+            jobs.append(self.add(Job("score", spec, parents, label)))
+        generator = names.find("generators", self.spec.methods[entry.method].generator)
+        title = self.dataset.title
+        return Cell(
+            dataset=f"{title} stand-in" if self.source.stand_in else title,
+            stand_in=self.source.stand_in,
+            subset=product,
+            method=entry.method,
+            arm="score",
+            label=entry.label or entry.method,
+            model="fidelity",
+            task="score",
+            selection="last",
+            revision=f"{generator.name}:{generator.facts.get('revision', 1)} score:{SCORES_REVISION}",
+            metrics=(),
             jobs=tuple(jobs),
             fits=tuple(fits),
         )

@@ -8,39 +8,22 @@ from typing import Any
 from defectbench.bench.collect import number
 
 DASH = "–"
+CELL = ("subset", "method", "arm", "model")
 
 
 def markdown(plan: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
-    """Write the Markdown table of one preset.
+    """Write the Markdown of one preset: a table per set of metrics.
 
     Args:
         plan: the plan line of the records.
         rows: what `collect` gave for it.
     """
-    layout, metrics = plan["layout"], plan["metrics"]
-    labels = {
-        (cell["subset"], cell["method"], cell["arm"], cell["model"]): cell["label"]
-        for cell in plan["cells"]
-    }
-    cells: dict[tuple[str, ...], dict[str, dict[str, Mapping[str, str]]]] = {}
-    columns: dict[str, None] = {}
-    for row in rows:
-        named = {
-            **row,
-            "label": labels[(row["subset"], row["method"], row["arm"], row["model"])],
-        }
-        key = tuple(named[part] for part in layout["rows"])
-        column = named[layout["columns"]]
-        columns[column] = None
-        cells.setdefault(key, {}).setdefault(column, {})[row["metric"]] = row
     datasets = sorted({row["dataset"] for row in rows})
     stand_in = any(row["stand_in"] == "yes" for row in rows)
-    has_paper = any(row["published"] for row in rows)
     lines = [
         f"# {plan['title']}",
         "",
-        f"Table `{plan['table']}`, preset `{plan['preset']}`, on {', '.join(datasets)}. "
-        f"Each cell: {' / '.join(metrics)}, mean over seeds.",
+        f"Table `{plan['table']}`, preset `{plan['preset']}`, on {', '.join(datasets)}.",
         "",
         plan["about"],
         "",
@@ -51,28 +34,65 @@ def markdown(plan: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
             "and no difference is taken.**",
             "",
         ]
+    kinds: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    cells: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        cells.setdefault(tuple(row[key] for key in CELL), []).append(row)
+    for members in cells.values():
+        score = "score" if members[0]["arm"] == "score" else ""
+        kind = (score, *(m["metric"] for m in members if m["metric"]))
+        kinds.setdefault(kind, []).extend(members)
+    for (score, *metrics), members in kinds.items():
+        if metrics:
+            lines += _table(plan, members, metrics, scores=bool(score))
+    reasons = sorted(
+        {(*(row[key] for key in CELL), row["reason"]) for row in rows if row["reason"]}
+    )
+    if reasons:
+        lines += ["Cells without a number:", ""]
+        lines += [f"- {' · '.join(part for part in row[:4] if part)}: {row[4]}" for row in reasons]
+        lines += [""]
+    if plan["notes"]:
+        lines += [plan["notes"]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(
+    plan: Mapping[str, Any],
+    rows: Sequence[Mapping[str, str]],
+    metrics: Sequence[str],
+    *,
+    scores: bool,
+) -> list[str]:
+    """Write the cells that show the same metrics, laid out as the table asks; scores have a column per metric."""
+    labels = {tuple(cell[key] for key in CELL): cell["label"] for cell in plan["cells"]}
+    cells: dict[tuple[str, ...], dict[str, dict[str, Mapping[str, str]]]] = {}
+    columns: dict[str, None] = {}
+    layout: Mapping[str, Any] = (
+        {"rows": ["subset", "label"], "columns": "metric"} if scores else plan["layout"]
+    )
+    for row in rows:
+        named = {**row, "label": labels[tuple(row[key] for key in CELL)]}
+        key = tuple(named[part] for part in layout["rows"])
+        columns[named[layout["columns"]]] = None
+        cells.setdefault(key, {}).setdefault(named[layout["columns"]], {})[row["metric"]] = row
+    has_paper = any(row["published"] for row in rows)
+    comparable = any(row["difference"] for row in rows)
+    said = "Scores of the synthetic images" if scores else f"Each cell: {' / '.join(metrics)}"
     head = [*(part.capitalize() for part in layout["rows"]), "", *columns]
+    lines = [f"{said}, mean over seeds.", ""]
     lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for key, found in cells.items():
         for kind in ("ours", "paper", "difference") if has_paper else ("ours",):
-            if kind == "difference" and stand_in:
+            if kind == "difference" and not comparable:
                 continue
-            texts = [_cell(found.get(column, {}), metrics, kind) for column in columns]
+            texts = [
+                _cell(found.get(column, {}), [column] if scores else metrics, kind)
+                for column in columns
+            ]
             lead = key if kind == "ours" else ("",) * len(key)
             lines.append(f"| {' | '.join([*lead, kind, *texts])} |")
-    failed = sorted(
-        {
-            (row["subset"], row["method"], row["arm"], row["model"], row["reason"])
-            for row in rows
-            if row["reason"]
-        }
-    )
-    if failed:
-        lines += ["", "Cells without a number:", ""]
-        lines += [f"- {' · '.join(part for part in row[:4] if part)}: {row[4]}" for row in failed]
-    if plan["notes"]:
-        lines += ["", plan["notes"]]
-    return "\n".join(lines).rstrip() + "\n"
+    return [*lines, ""]
 
 
 def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: str) -> str:

@@ -107,6 +107,14 @@ class Model(Strict):
 
     task: str
     arguments: Mapping[str, Any] = Field(default_factory=dict)
+    metrics: tuple[str, ...] = ()  # which of its scores are shown; the table's by default
+
+
+class ScoresSpec(Strict):
+    """How the synthetic images themselves are scored, against the real test images."""
+
+    metrics: tuple[str, ...]  # names of set metrics (`defectbench list metrics`)
+    replicates: Positive = 200  # bootstrap resamples of each interval
 
 
 class EntrySpec(Strict):
@@ -142,7 +150,8 @@ class TableSpec(Strict):
     methods: Mapping[str, Method] = Field(default_factory=dict)
     models: Mapping[str, Model]
     entries: tuple[EntrySpec, ...]
-    metrics: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    scores: ScoresSpec | None = None
     layout: LayoutSpec = LayoutSpec()
     notes: str = ""
     presets: Mapping[str, Preset]
@@ -280,6 +289,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "models": Model,
         "entries": EntrySpec,
         "layout": LayoutSpec,
+        "scores": ScoresSpec,
         "stand_in": StandInSpec,
         "view": ViewSpec,
         "fit": FitSpec,
@@ -308,7 +318,20 @@ def _check_names(path: Path, spec: TableSpec) -> None:
     for name, method in spec.methods.items():
         names.find("generators", method.generator, f"{path}: methods.{name}.generator")
     for name, model in spec.models.items():
-        names.find("tasks", model.task, f"{path}: models.{name}.task")
+        task = names.find("tasks", model.task, f"{path}: models.{name}.task")
+        known = task.facts.get("better", {})
+        shown = model.metrics or spec.metrics
+        wrong = [metric for metric in shown if metric not in known]
+        if wrong or not shown:
+            wanted = nearest(wrong[0], known) if wrong else f"known: {', '.join(known)}"
+            raise UserError(
+                f"{path}: models.{name}.metrics: {model.task} has no score {', '.join(wrong) or '(none given)'}; {wanted}"
+            )
+    if spec.scores:
+        from defectbench.metrics.catalogue import find
+
+        for metric in spec.scores.metrics:
+            find(metric)
     for preset_name in spec.presets:
         _check_preset(path, spec, preset_name)
 

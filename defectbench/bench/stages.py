@@ -1,4 +1,4 @@
-"""What each stage does: prepare, fit, sample, task. The only place where seeds and threads become global state."""
+"""What each stage does: prepare, fit, sample, score, task. The only place where seeds and threads become global state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from defectbench.config import UserError
 from defectbench.rng import derive
 
 Progress = Callable[[int, int], None]
-LARGEST_DEFECT = 0.6
-"""Share of the image above which watershed has found no defect but the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +224,7 @@ def _checkpoint_grid(
     from PIL import Image
 
     from defectbench.batch import to_uint8
+    from defectbench.bench.sampling import synthesise
     from defectbench.data.synthetic import requests
     from defectbench.imaging.grid import grid
     from defectbench.rng import torch_rng
@@ -247,160 +245,6 @@ def _checkpoint_grid(
         images.extend(to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy())
     generator.train(training)
     Image.fromarray(grid(images, columns=6)).save(folder / f"grid-{generator.clock.images:09d}.png")
-
-
-def synthesise(generator: Any, request: Any, rng: Any) -> Any:
-    """Ask a generator, on its device, without gradients."""
-    import torch
-
-    from defectbench.data.module import tensor_tree
-
-    with torch.no_grad():
-        return generator.synthesise(tensor_tree(request, lambda t: t.to(generator.device)), rng)
-
-
-def _sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
-    """Make synthetic images with masks, composite them if asked, and write them with where each came from."""
-    from defectbench.bench.loading import load_generator
-    from defectbench.data.module import View
-    from defectbench.data.prepare import Prepared, prepare
-    from defectbench.data.synthetic import requests, synthetic_manifest, write_images
-    from defectbench.rng import torch_rng
-
-    spec, store = job.spec, context.store
-    real = Prepared.open(store.folder(job.parents["data"]) / "cache")
-    rows: list[dict[str, Any]] = []
-    done, total = 0, sum(spec["counts"].values())
-    for role, fit in sorted(job.parents.items()):
-        if not role.startswith("fit"):
-            continue
-        fitted = store.result(fit)
-        if fitted is None:
-            raise JobFailed(f"its fit {fit} has no result")
-        generator = load_generator(store.folder(fit) / "generator.ckpt")
-        view = View(**fitted["view"])
-        _, _, only = role.partition(":")
-        counts = {only: spec["counts"][only]} if only else spec["counts"]
-        composite = spec["composite"] if view.name == "contents" else "none"
-        for asked in requests(
-            real,
-            counts,
-            reads=generator.reads,
-            view=view,
-            batch=spec["batch"],
-            seed=derive(spec["seed"], "sample", only),
-            needs_normals=composite != "none",
-        ):
-            rng = torch_rng(spec["seed"], "sample", only, asked.index)
-            made = finish_sample(
-                synthesise(generator, asked.request, rng),
-                asked.normals,
-                view,
-                composite,
-                generator.mask_source,
-            )
-            paths = write_images(folder, len(rows), made.images, made.masks)
-            rows.extend(
-                {"image": image, "mask": mask if ok else "", "mask_source": source, **whence}
-                for (image, mask), ok, source, whence in zip(
-                    paths, made.valid, made.sources, asked.provenance, strict=True
-                )
-            )
-            done += len(made.images)
-            if context.progress:
-                context.progress(done, total)
-    manifest = synthetic_manifest(folder, rows, real, job.id)
-    manifest.save(folder)
-    prepare(manifest, folder / "cache", size=real.images.shape[1])
-    _sample_grid(folder, manifest)
-    invalid = sum(row["mask_source"] in {"invalid", "none"} for row in rows)
-    return {"counts": {"images": len(rows), "without_mask": invalid}}
-
-
-@dataclass(frozen=True)
-class Made:
-    """Finished synthetic images.
-
-    Attributes:
-        images: (B, H, W, 3) uint8.
-        masks: (B, H, W) bool, or None.
-        valid: (B,) bool: whether the mask may be used.
-        sources: (B,) mask source of each.
-    """
-
-    images: npt.NDArray[np.uint8]
-    masks: npt.NDArray[np.bool_] | None
-    valid: list[bool]
-    sources: list[str]
-
-
-def finish_sample(
-    sample: Any, normals: npt.NDArray[np.uint8], view: Any, composite: str, mask_source: str
-) -> Made:
-    """Turn what a generator returned into full images with masks.
-
-    Contents are masked by watershed, blended into their normals and the mask refined (DCDGANc section 2.3); full
-    images keep the generator's own mask.
-    """
-    from defectbench.batch import to_uint8
-    from defectbench.imaging.blending import (
-        alpha_blend,
-        improved_poisson_blend,
-        poisson_blend,
-        refine_mask,
-    )
-    from defectbench.imaging.watershed import content_mask
-
-    images = to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy()
-    count = len(images)
-    if composite == "none":
-        if "mask" not in sample:
-            return Made(images, None, [False] * count, ["none"] * count)
-        masks = sample["mask"][:, 0].bool().cpu().numpy()
-        valid = masks.reshape(count, -1).any(1)
-        if "valid" in sample:
-            valid &= sample["valid"].cpu().numpy()
-        return Made(
-            images, masks, valid.tolist(), [mask_source if ok else "invalid" for ok in valid]
-        )
-    side = images.shape[1]
-    smallest = max(4, round(25 * (side / 256) ** 2))  # facts, section 4: 25 px at 256 px
-    boundary = 5 * side / 256  # section 2.3: 5 pixels, at 256 px
-    blends: Mapping[str, Callable[..., npt.NDArray[np.uint8]]] = {
-        "improved_poisson": partial(improved_poisson_blend, boundary=boundary),
-        "alpha": partial(alpha_blend, boundary=boundary),
-        "poisson": poisson_blend,
-    }
-    out, masks = np.empty_like(images), np.zeros(images.shape[:3], dtype=bool)
-    for i in range(count):
-        raw = content_mask(images[i], view.background, min_area=smallest)
-        out[i] = normals[i]
-        if raw.any():
-            out[i] = blends[composite](images[i], normals[i], raw)
-            masks[i] = refine_mask(out[i], normals[i], raw)
-    share = masks.reshape(count, -1).mean(1)
-    valid = ((share > 0) & (share < LARGEST_DEFECT)).tolist()
-    return Made(out, masks, valid, ["watershed" if ok else "invalid" for ok in valid])
-
-
-def _sample_grid(folder: Path, manifest: Any) -> None:
-    """Draw `samples.png`: a few images of each defect with their masks outlined."""
-    from PIL import Image
-
-    from defectbench.imaging.grid import grid
-    from defectbench.imaging.masks import outline
-
-    pictures, labels = [], []
-    for defect in manifest.defects:
-        rows = manifest.table[manifest.table["label"] == defect].head(8)
-        for row in rows.itertuples():
-            image = np.asarray(Image.open(folder / row.image))
-            if row.mask:
-                mask = np.asarray(Image.open(folder / row.mask)) > 127
-                image = outline(image, mask, (255, 40, 40))
-            pictures.append(image)
-            labels.append(defect if len(pictures) % 8 == 1 else "")
-    Image.fromarray(grid(pictures, columns=8)).save(folder / "samples.png")
 
 
 def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
@@ -471,9 +315,24 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     }
 
 
+def _sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    """Make synthetic images."""
+    from defectbench.bench.sampling import sample
+
+    return sample(job, folder, context)
+
+
+def _score(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    """Score synthetic images."""
+    from defectbench.bench.scoring import score
+
+    return score(job, folder, context)
+
+
 STAGES: Mapping[str, Callable[[Job, Path, Context], dict[str, Any]]] = {
     "prepare": _prepare,
     "fit": _fit,
     "sample": _sample,
+    "score": _score,
     "task": _task,
 }

@@ -27,6 +27,7 @@ entries:
   - {arm: enlarge, method: DCDGANc}
   - {arm: enlarge, method: Memoriser}
 metrics: [pixel_auc, pixel_f1]
+scores: {metrics: [kd_vgg16_random_s0, density_coverage_k5_vgg16_random_s0], replicates: 50}
 presets:
   smoke:
     about: seconds

@@ -29,6 +29,14 @@ def test_the_csv_has_every_cell_and_column(finished):
         (m, a, x)
         for m, a in (("none", "raw"), ("DCDGANc", "enlarge"), ("Memoriser", "enlarge"))
         for x in ("pixel_auc", "pixel_f1")
+    } | {
+        (m, "score", x)
+        for m in ("DCDGANc", "Memoriser")
+        for x in (
+            "kd_vgg16_random_s0",
+            "density_coverage_k5_vgg16_random_s0.density",
+            "density_coverage_k5_vgg16_random_s0.coverage",
+        )
     }
     raw = next(r for r in rows if r["method"] == "none")
     assert raw["dataset"] == "MVTec AD stand-in"
