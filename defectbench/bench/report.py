@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from defectbench.bench.collect import number
+from defectbench.bench.gain import gain_table
 
 DASH = "–"
 CELL = ("subset", "method", "arm", "model")
 
 
-def markdown(plan: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
-    """Write the Markdown of one preset: a table per set of metrics.
+def markdown(
+    plan: Mapping[str, Any],
+    rows: Sequence[Mapping[str, str]],
+    gained: Sequence[Mapping[str, str]] = (),
+) -> str:
+    """Write the Markdown of one preset: a table per set of metrics, then the gains.
 
     Args:
         plan: the plan line of the records.
         rows: what `collect` gave for it.
+        gained: what `gains` gave for it.
     """
     datasets = sorted({row["dataset"] for row in rows})
     stand_in = any(row["stand_in"] == "yes" for row in rows)
@@ -45,6 +51,7 @@ def markdown(plan: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
     for (score, *metrics), members in kinds.items():
         if metrics:
             lines += _table(plan, members, metrics, scores=bool(score))
+    lines += gain_table(gained)
     reasons = sorted(
         {(*(row[key] for key in CELL), row["reason"]) for row in rows if row["reason"]}
     )

@@ -11,6 +11,7 @@ from typing import Any
 from defectbench import names
 from defectbench.bench.collect import collect, published, write_csv
 from defectbench.bench.executors import Board, Executor
+from defectbench.bench.gain import GAIN_COLUMNS, gains
 from defectbench.bench.plan import Plan, Source, make_plan
 from defectbench.bench.records import read_records, records_path, update_records
 from defectbench.bench.report import LEADERBOARD_COLUMNS, leaderboard, markdown
@@ -155,14 +156,20 @@ def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:
 def write_table(records: Path, out: Path) -> list[Path]:
     """Write CSV and Markdown of one records file."""
     lines = read_records(records)
-    rows = collect(lines, published())
+    printed = published()
+    rows = collect(lines, printed)
     plan = [line for line in lines if line["kind"] == "plan"][-1]
     base = out / f"{plan['table']}.{plan['preset']}"
     base.parent.mkdir(parents=True, exist_ok=True)
     csv_path, md_path = base.with_name(base.name + ".csv"), base.with_name(base.name + ".md")
     write_if_changed(csv_path, write_csv(rows))
-    write_if_changed(md_path, markdown(plan, rows))
-    return [csv_path, md_path]
+    gained = gains(lines, printed)
+    write_if_changed(md_path, markdown(plan, rows, gained))
+    if not gained:
+        return [csv_path, md_path]
+    gain_path = base.with_name(base.name + ".gain.csv")
+    write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
+    return [csv_path, md_path, gain_path]
 
 
 def write_if_changed(path: Path, text: str) -> None:
