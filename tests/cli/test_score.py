@@ -1,0 +1,268 @@
+"""`defectbench score` through the front door, on tiny images and seeded networks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import defectbench.cli.score  # noqa: F401  (adds the command)
+from defectbench.cli import main
+
+QUICK = ("--metrics", "fd_vgg16_random_s0", "--replicates", "0")
+
+
+def draw(folder: Path, count: int, *, seed: int, size: int = 32, suffix: str = ".png") -> Path:
+    """Write noise with a bright square at a place that differs from image to image."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        image = rng.normal(110, 15, (size, size, 3))
+        y, x = rng.integers(0, size - 8, 2)
+        image[y : y + 8, x : x + 8] = 230
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{index:03}{suffix}")
+    return folder
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    return draw(tmp_path / "real", 8, seed=0), draw(tmp_path / "fake", 6, seed=1)
+
+
+@pytest.fixture
+def defectbench_(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Call the command line in this process; gives exit code and what was printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEFECTBENCH_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no_torch"))
+    monkeypatch.delenv("DEFECTBENCH_WEIGHTS", raising=False)
+
+    def call(*words: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["defectbench", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, " ".join(told.err.split())
+
+    return call
+
+
+def test_default_scores_have_intervals_floors_and_a_record_that_collect_reads(
+    folders, defectbench_, tmp_path
+):
+    real, fake = folders
+    words = ("score", "--real", real, "--fake", fake, "--name", "mine", "--replicates", 20)
+    code, out, err = defectbench_(*words, "--json")
+    assert code == 0, err
+    assert "seeded random weights" in err
+    rows = {(row["name"], row["kind"]): row for row in json.loads(out)["rows"]}
+    fd = rows["fd_vgg16_random_s0", "score"]
+    assert fd["ci_low"] <= fd["value"] <= fd["ci_high"]
+    assert (fd["n_real"], fd["n_fake"]) == (8, 6)
+    assert rows["fd_vgg16_random_s0", "floor"]["value"] > 0
+    assert rows["lpips_alex_random_s0_pairwise", "score"]["value"] > 0
+    assert rows["nn_ratio_vgg16_random_s0", "score"]["extractor"] == "vgg16_random_s0"
+    # The floor of density and coverage halves 8 images, and needs 6.
+    assert "needs ≥ 6" in rows["density_coverage_k5_vgg16_random_s0", "floor"]["reason"]
+
+    record = tmp_path / "results/records/score.mine.score.jsonl"
+    picture = tmp_path / "results/score/mine.neighbours.png"
+    assert json.loads(out)["files"] == [
+        f"results/{p.relative_to(tmp_path / 'results')}" for p in (record, picture)
+    ]
+    with Image.open(picture) as sheet:
+        assert sheet.width > 4 * 96
+    before = record.read_bytes()
+    assert defectbench_(*words)[0] == 0
+    assert record.read_bytes() == before, "the same images again add no line"
+
+    assert defectbench_("collect")[0] == 0
+    with (tmp_path / "results/leaderboard.csv").open(newline="") as file:
+        board = {row["metric"]: row for row in csv.DictReader(file)}
+    assert float(board["fd_vgg16_random_s0"]["mean"]) == pytest.approx(fd["value"], abs=1e-4)
+    assert board["fd_vgg16_random_s0"]["method"] == "mine"
+    assert board["fd_vgg16_random_s0"]["rank"] == "1"
+    with (tmp_path / "results/score/mine.score.csv").open(newline="") as file:
+        table = {row["metric"]: row for row in csv.DictReader(file)}
+    assert table["fd_vgg16_random_s0"]["ci_low"]
+    assert table["fd_vgg16_random_s0"]["n_synthetic"] == "6"
+
+
+def test_masks_tell_the_image_without_a_visible_defect(folders, defectbench_, tmp_path):
+    real, fake = folders
+    masks, normals = tmp_path / "masks", tmp_path / "normals"
+    masks.mkdir(), normals.mkdir()
+    for index, path in enumerate(sorted(fake.iterdir())):
+        normal = np.asarray(Image.open(path)).copy()
+        changed, mask = normal.copy(), np.zeros((32, 32), np.uint8)
+        mask[5:15, 5:15] = 255
+        if index:  # the first has a mask and no defect
+            changed[mask > 0] = 0
+        Image.fromarray(changed).save(path)
+        Image.fromarray(normal).save(normals / path.name)
+        Image.fromarray(mask).save(masks / f"{path.stem}_mask.png")
+    words = ("score", "--real", real, "--fake", fake, "--masks", masks, *QUICK[2:], "--json")
+    asked = "without_visible_change,background_l1,background_lpips,change_inside"
+    code, out, err = defectbench_(*words, "--sources", normals, "--metrics", asked)
+    assert code == 0, err
+    found = {row["name"]: row for row in json.loads(out)["rows"]}
+    assert found["without_visible_change"]["value"] == pytest.approx(1 / 6)
+    assert found["background_l1"]["value"] == 0
+    assert found["background_lpips_alex_random_s0"]["value"] == 0
+    assert found["change_inside"]["value"] == 1
+    assert found["change_inside"]["n_fake"] == 5
+    assert found["change_inside"]["ci_low"] is None
+
+    code, _, err = defectbench_(*words, "--metrics", "background_l1")
+    assert code == 2
+    assert "needs --masks DIR and --sources DIR" in err
+    (normals / "002.png").unlink()
+    code, _, err = defectbench_(*words, "--sources", normals, "--metrics", asked)
+    assert code == 2
+    assert "002.png" in err
+    (fake / "004.png").unlink()
+    code, _, err = defectbench_(*words, "--metrics", QUICK[1])
+    assert code == 2
+    assert "masks have no image" in err
+    assert "004_mask.png" in err
+
+
+def one_image(real: Path, fake: Path) -> None:
+    for path in sorted(fake.iterdir())[1:]:
+        path.unlink()
+
+
+def no_image(real: Path, fake: Path) -> None:
+    for path in fake.iterdir():
+        path.rename(path.with_suffix(".dat"))
+
+
+def identical(real: Path, fake: Path) -> None:
+    first = (fake / "000.png").read_bytes()
+    for path in fake.iterdir():
+        path.write_bytes(first)
+
+
+def undecodable(real: Path, fake: Path) -> None:
+    (fake / "001.png").write_text("hello")
+
+
+def truncated(real: Path, fake: Path) -> None:
+    whole = (fake / "002.png").read_bytes()
+    (fake / "002.png").write_bytes(whole[: len(whole) // 2])
+
+
+def mixed(real: Path, fake: Path) -> None:
+    Image.new("RGB", (40, 36)).save(fake / "003.png")
+
+
+def twelve_bits(real: Path, fake: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (32, 32)).astype(np.uint16)
+    Image.fromarray(values).save(fake / "004.png")
+
+
+def missing(real: Path, fake: Path) -> None:
+    fake.rename(fake.with_name("moved"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (one_image, ["one image (000.png)", "at least 2"]),
+        (no_image, ["no image in it (6 other files)"]),
+        (identical, ["all 6 images are the same picture", "000.png"]),
+        (undecodable, ["001.png", "not an image"]),
+        (truncated, ["002.png", "truncated"]),
+        (mixed, ["40 x 36 px", "--size N"]),
+        (twelve_bits, ["004.png", "16 bits", "stretch it"]),
+        (missing, ["no such folder", "--fake"]),
+    ],
+)
+def test_bad_folders_are_refused_by_name_and_nothing_is_written(
+    folders, defectbench_, tmp_path, spoil, words
+):
+    spoil(*folders)
+    code, _, err = defectbench_("score", "--real", folders[0], "--fake", folders[1], *QUICK)
+    assert code == 2
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--metrics", "fd_vgg16_random_s1"], ["fd_vgg16_random_s1", "did you mean"]),
+        (["--metrics", "mask_iou"], ["segmentation network"]),
+        (["--metrics", " , "], ["names no metric"]),
+        (
+            ["--metrics", "fid"],
+            ["weights-inception-2015-12-05-6726825d.pth", "https://", "DEFECTBENCH_WEIGHTS"],
+        ),
+        (["--sources", "real"], ["--masks"]),
+        (["--name", "../up"], ["--name '../up'"]),
+    ],
+)
+def test_bad_options_are_refused_by_name_and_nothing_is_written(
+    folders, defectbench_, tmp_path, options, words
+):
+    code, _, err = defectbench_("score", "--real", folders[0], "--fake", folders[1], *options)
+    assert code == 2
+    for word in words:
+        assert word in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_a_reader_should_know_is_said(folders, defectbench_, tmp_path):
+    real, _ = folders
+    fake = draw(tmp_path / "odd", 3, seed=2, size=40, suffix=".jpg")
+    rng = np.random.default_rng(3)
+    Image.fromarray(rng.integers(0, 256, (32, 48), dtype=np.uint8)).save(fake / "grey.png")
+    wide = rng.integers(0, 65536, (32, 32)).astype(np.uint16)
+    Image.fromarray(wide).save(fake / "wide.png")
+    (fake / "same.png").write_bytes((real / "000.png").read_bytes())
+    (fake / "notes.txt").write_text("not an image")
+    code, _, err = defectbench_("score", "--real", real, "--fake", fake, "--size", 32, *QUICK)
+    assert code == 0, err
+    for word in (
+        "fake: 3 of 6 images are JPEG",
+        "fake: 1 of 6 images have 16 bits",
+        "fake: 2 of 6 images are grayscale",
+        "fake: 1 file without an image's suffix ignored",
+        "3 sizes from 32 x 32 px to 48 x 32 px; resized to 32 px",
+        "squashed",
+        "warning: 1 generated images are real ones",
+    ):
+        assert word in err
+    assert "real: " not in err
+
+
+def test_a_folder_against_itself_is_warned_of(folders, defectbench_):
+    real, _ = folders
+    code, out, err = defectbench_("score", "--real", real, "--fake", real, *QUICK, "--json")
+    assert code == 0
+    assert "warning: --real and --fake are the same folder" in err
+    assert json.loads(out)["rows"][0]["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_table_names_every_score_in_full_and_says_why_one_is_missing(folders, defectbench_):
+    real, fake = folders
+    for path in sorted(fake.iterdir())[4:]:
+        path.unlink()
+    asked = "density_coverage_k5_vgg16_random_s0,kd_vgg16_random_s0"
+    code, out, err = defectbench_("score", "--real", real, "--fake", fake, "--metrics", asked)
+    assert code == 0, err
+    assert "kd_vgg16_random_s0" in out
+    assert "density_coverage_k5_vgg16_random_s0: n/a (needs ≥ 6; has 4 fake)" in out
