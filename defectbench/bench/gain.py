@@ -34,7 +34,7 @@ GAIN_COLUMNS = (
     "published_gain",
 )
 """gain: mean over categories of arm minus baseline, in the metric's units, positive = better; ci: 95 % bootstrap, seeds
-resampled within each category; with one pair per category it is that value."""
+resampled within each category; empty with fewer than three pairs in a category."""
 
 
 def gains(
@@ -140,9 +140,12 @@ def gain_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     ]
     for row in rows:
         name = row["method"] if row["arm"] == "enlarge" else f"{row['method']} ({row['arm']})"
+        interval = "needs 3 seeds"
+        if row["ci_low"]:
+            interval = f"[{float(row['ci_low']):+.4f}, {float(row['ci_high']):+.4f}]"
         lines.append(
             f"| {name} | {row['model']} | {row['metric']} | {row['baseline']} | {float(row['gain']):+.4f} "
-            f"| [{float(row['ci_low']):+.4f}, {float(row['ci_high']):+.4f}] | {row['improvement_probability']} "
+            f"| {interval} | {row['improvement_probability'] or '–'} "
             f"| {row['categories_hurt']} of {row['categories']} | {row['published_gain'] or '–'} |"
         )
     return [*lines, ""]

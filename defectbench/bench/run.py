@@ -162,24 +162,36 @@ def write_table(records: Path, out: Path) -> list[Path]:
     base = out / f"{plan['table']}.{plan['preset']}"
     base.parent.mkdir(parents=True, exist_ok=True)
     csv_path, md_path = base.with_name(base.name + ".csv"), base.with_name(base.name + ".md")
-    write_if_changed(csv_path, write_csv(rows))
+    figure_path = base.with_name(base.name + ".png")
+    if write_if_changed(csv_path, write_csv(rows)) or not figure_path.exists():
+        shown = next((row["metric"] for row in rows if row["arm"] != "score"), "")
+        if shown:
+            from defectbench.bench.figure import draw_figure
+
+            metric = "pixel_f1" if any(row["metric"] == "pixel_f1" for row in rows) else shown
+            draw_figure(plan, rows, metric, figure_path)
     gained = gains(lines, printed)
     write_if_changed(md_path, markdown(plan, rows, gained))
     if not gained:
-        return [csv_path, md_path]
+        return [csv_path, md_path, figure_path]
     gain_path = base.with_name(base.name + ".gain.csv")
     write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
-    return [csv_path, md_path, gain_path]
+    return [csv_path, md_path, figure_path, gain_path]
 
 
-def write_if_changed(path: Path, text: str) -> None:
-    """Write a text file whole, unless it says so already."""
+def write_if_changed(path: Path, text: str) -> bool:
+    """Write a text file whole, unless it says so already.
+
+    Returns:
+        whether it was written.
+    """
     if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
+    return True
 
 
 def write_pictures(plan: Plan, store: Store, out: Path) -> list[Path]:

@@ -49,13 +49,17 @@ def t_quantile(degrees: int) -> float:
     return float(stdtrit(degrees, 0.975))
 
 
+FEWEST_PAIRS = 3
+"""Pairs per group below which a bootstrap would promise more than it knows: there is no interval then."""
+
+
 @dataclass(frozen=True)
 class PairedGain:
     """A paired difference between two arms.
 
     Attributes:
         mean: mean of the differences, in the metric's units.
-        low: lower end of the 95 % percentile bootstrap interval.
+        low: lower end of the 95 % percentile bootstrap interval; NaN if a group has fewer than `FEWEST_PAIRS` pairs.
         high: its upper end.
         improves: share of bootstrap replicates above zero (probability of improvement).
         n: number of pairs.
@@ -74,7 +78,7 @@ class PairedGain:
 
 def paired_gain(
     differences: Sequence[float],
-    groups: Sequence[str],
+    groups: list[str],
     rng: np.random.Generator,
     replicates: int = 10_000,
 ) -> PairedGain:
@@ -96,11 +100,14 @@ def paired_gain(
         total += mine[rng.integers(len(mine), size=(replicates, len(mine)))].mean(axis=1)
     total /= len(kinds)
     low, high = np.quantile(total, [0.025, 0.975])
+    improves = float((total > 0).mean() + 0.5 * (total == 0).mean())
+    if min(groups.count(kind) for kind in kinds) < FEWEST_PAIRS:
+        low = high = improves = math.nan
     return PairedGain(
         mean=float(np.mean(means)),
         low=float(low),
         high=float(high),
-        improves=float((total > 0).mean() + 0.5 * (total == 0).mean()),
+        improves=improves,
         n=len(values),
         hurts=sum(m < 0 for m in means),
         groups=len(kinds),
