@@ -27,7 +27,13 @@ def main() -> None:
     # Sums of NumPy's linear algebra depend on its threads, and so would the bytes of a table.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from defectbench.cli import data, generators, look, tables  # noqa: F401  (they add their commands)
+    from defectbench.cli import (  # noqa: F401  (they add their commands)
+        data,
+        generators,
+        look,
+        score,
+        tables,
+    )
 
     try:
         app()
