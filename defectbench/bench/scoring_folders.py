@@ -175,7 +175,7 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
 
 def shown_name(row: ScoreRow) -> str:
     """A score's name in tables: its key, with the extractor where the metric's name has it."""
-    if row.metric.endswith(row.extractor) and not row.key.endswith(row.extractor):
+    if row.metric.endswith(row.extractor) and row.extractor not in row.key:
         return f"{row.key}_{row.extractor}"
     return row.key
 
@@ -259,7 +259,8 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> tuple[Opened, Opened, Mas
 def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor | Lpips:
     """An extractor; says so where its weights must be fetched first."""
     file = WEIGHTS.get(features.PARTS.get(name, name))
-    if file and weights.locate(file) is None and not os.environ.get(weights.OFFLINE_VARIABLE):
+    online = os.environ.get(weights.OFFLINE_VARIABLE, "") in ("", "0")
+    if file and online and weights.locate(file) is None:
         say(f"{file.file} is not on this machine; fetching {file.url}")
     return features.build(name)
 

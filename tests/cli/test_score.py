@@ -261,8 +261,10 @@ def test_the_table_names_every_score_in_full_and_says_why_one_is_missing(folders
     real, fake = folders
     for path in sorted(fake.iterdir())[4:]:
         path.unlink()
-    asked = "density_coverage_k5_vgg16_random_s0,kd_vgg16_random_s0"
+    lpips = "ic_lpips_dfmgan_lpips_alex_random_s0"
+    asked = f"density_coverage_k5_vgg16_random_s0,kd_vgg16_random_s0,{lpips}"
     code, out, err = defectbench_("score", "--real", real, "--fake", fake, "--metrics", asked)
     assert code == 0, err
-    assert "kd_vgg16_random_s0" in out
+    told = out.split()
+    assert {"kd_vgg16_random_s0", lpips, f"{lpips}_rz"} <= set(told)
     assert "density_coverage_k5_vgg16_random_s0: n/a (needs ≥ 6; has 4 fake)" in out
