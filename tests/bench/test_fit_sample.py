@@ -1,0 +1,177 @@
+"""One generator outside any table: fitted, sampled, and refused what it cannot do."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.bench.conftest import call
+from tests.bench.test_bad_input import refused
+
+FIT = ["--size", 32, "--standin-size", 48, "--images", 16, "--batch", 4]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    done = call(
+        "fit", "dcdgan_c", *FIT, "--view", "contents", "--set", "base=4", "--set", "blocks=1",
+        "--out", folder / "contents",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = call(
+        "fit",
+        "defect_gan",
+        *FIT,
+        "--set",
+        "base=4",
+        "--set",
+        "critic_base=4",
+        "--out",
+        folder / "full",
+    )
+    assert done.returncode == 0, done.stderr
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    Image.fromarray(image).save(folder / "normal.png")
+    return folder
+
+
+def test_a_fit_leaves_checkpoint_curves_and_grids(runs):
+    out = runs / "contents"
+    assert (out / "generator.ckpt").is_file()
+    assert (out / "losses.csv").read_text().startswith("stage,step,images,loss,value")
+    assert list(out.glob("grid-*.png"))
+
+
+def test_drawn_images_say_where_they_come_from(runs, tmp_path):
+    done = call(
+        "sample", runs / "contents" / "generator.ckpt", "--label", "hole", "--normal", runs / "normal.png",
+        "--count", 3, "--out", tmp_path / "drawn",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 3
+    with (tmp_path / "drawn" / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [r["defects"] for r in rows] == ["hole"] * 3
+    assert rows[0]["normal"].endswith("normal.png")
+    shown = call("show", tmp_path / "drawn" / "images" / "000001.png", "--json")
+    assert json.loads(shown.stdout)["label"] == "hole:1.00"
+
+
+def test_the_same_seed_draws_the_same_bytes(runs, tmp_path):
+    checkpoint = runs / "contents" / "generator.ckpt"
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        done = call(
+            "sample",
+            checkpoint,
+            "--label",
+            "hole",
+            "--seed",
+            seed,
+            "--count",
+            1,
+            "--out",
+            tmp_path / name,
+        )
+        assert done.returncode == 0, done.stderr
+    bytes_of = [(tmp_path / n / "images" / "000000.png").read_bytes() for n in "abc"]
+    assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+
+
+def test_interpolation_ends_in_its_classes(runs, tmp_path):
+    checkpoint = runs / "contents" / "generator.ckpt"
+    done = call(
+        "sample",
+        checkpoint,
+        "--interpolate",
+        "hole:liquid",
+        "--count",
+        3,
+        "--out",
+        tmp_path / "drawn",
+    )
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "drawn" / "manifest.csv").open() as file:
+        assert [r["label"] for r in csv.DictReader(file)] == [
+            "hole:1.00",
+            "hole:0.50+liquid:0.50",
+            "liquid:1.00",
+        ]
+
+
+def test_what_a_generator_cannot_do_is_refused(runs, tmp_path):
+    contents, full = (runs / n / "generator.ckpt" for n in ("contents", "full"))
+    normal, out = runs / "normal.png", ["--out", tmp_path / "x"]
+    refused(
+        call("sample", contents, "--label", "holes", *out),
+        "not trained on it",
+        "did you mean 'hole'",
+    )
+    refused(
+        call("sample", contents, "--label", "hole", "--box", "1,1,9,9", *out),
+        "dcdgan_c cannot place a defect",
+    )
+    refused(
+        call("sample", contents, "--label", "hole", "--reference", normal, *out),
+        "takes no reference",
+    )
+    refused(call("sample", full, "--label", "hole", *out), "starts from a normal image", "--normal")
+    refused(
+        call("sample", full, "--interpolate", "hole:liquid", "--normal", normal, *out),
+        "cannot interpolate",
+    )
+    refused(
+        call("sample", full, "--label", "hole", "--normal", normal, "--box", "9,1,2,9", *out),
+        "must be within 0,0,32,32",
+    )
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "empty.png")
+    refused(
+        call(
+            "sample",
+            full,
+            "--label",
+            "hole",
+            "--normal",
+            normal,
+            "--mask",
+            tmp_path / "empty.png",
+            *out,
+        ),
+        "mask is empty",
+    )
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "small.png")
+    refused(
+        call(
+            "sample",
+            full,
+            "--label",
+            "hole",
+            "--normal",
+            normal,
+            "--mask",
+            tmp_path / "small.png",
+            *out,
+        ),
+        "8x8",
+        "resize the mask",
+    )
+    refused(call("fit", "cycle_gan", *FIT, *out), "one defect type per model", "--defect")
+    refused(
+        call("fit", "dcdgan_c", *FIT, "--set", "bass=4", *out),
+        "no argument 'bass'",
+        "did you mean 'base'",
+    )
+
+
+def test_a_box_places_the_defect(runs, tmp_path):
+    done = call(
+        "sample", runs / "full" / "generator.ckpt", "--label", "hole", "--normal", runs / "normal.png",
+        "--box", "4,4,20,20", "--count", 1, "--out", tmp_path / "drawn",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "drawn" / "images" / "000000.png").is_file()
