@@ -64,23 +64,17 @@ def test_drawn_images_say_where_they_come_from(runs, tmp_path):
 
 
 def test_the_same_seed_draws_the_same_bytes(runs, tmp_path):
-    checkpoint = runs / "contents" / "generator.ckpt"
+    done = call("fit", "cutpaste_real", *FIT, "--out", tmp_path / "paste")
+    assert done.returncode == 0, done.stderr
+    drawn = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         done = call(
-            "sample",
-            checkpoint,
-            "--label",
-            "hole",
-            "--seed",
-            seed,
-            "--count",
-            1,
-            "--out",
-            tmp_path / name,
-        )
+            "sample", tmp_path / "paste" / "generator.ckpt", "--label", "hole", "--seed", seed, "--count", 1,
+            "--normal", runs / "normal.png", "--out", tmp_path / name,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    bytes_of = [(tmp_path / n / "images" / "000000.png").read_bytes() for n in "abc"]
-    assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+        drawn.append((tmp_path / name / "images" / "000000.png").read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_interpolation_ends_in_its_classes(runs, tmp_path):
