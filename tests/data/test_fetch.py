@@ -341,7 +341,9 @@ def test_tar_archives_are_extracted(mode: str, tmp_path: Path) -> None:
     assert (tmp_path / "out/d/é.png").read_bytes() == b"body"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>not found</html>", MTD[:40]])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>not found</html>", MTD[:40]], ids=["nothing", "page", "torn zip"]
+)
 def test_what_is_no_archive_is_said_to_be_none(body: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(body)
     with pytest.raises(UserError, match="neither a zip nor a tar"):
