@@ -1,0 +1,404 @@
+"""Commands on datasets: data check, data standin, data prepare, data fetch, and export. None of them imports torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from defectbench import names
+from defectbench.cli import app, console, errors
+from defectbench.cli.data_report import print_report, report_fields, write_sheet
+from defectbench.cli.tables import AsJson, DataRoot, say
+from defectbench.config import UserError, UserErrors
+
+if TYPE_CHECKING:
+    from defectbench.data.base import Dataset
+    from defectbench.data.manifest import Manifest
+
+data_app = typer.Typer(
+    help="Datasets: check what you have, draw stand-ins, decode ahead, download.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(data_app, name="data")
+
+SHEETS = {".png", ".jpg", ".jpeg"}
+
+Name = Annotated[str, typer.Argument(help="A dataset: `defectbench list datasets`.")]
+Products = Annotated[
+    list[str] | None,
+    typer.Option("--product", metavar="P", help="Only this product; may be repeated."),
+]
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="official, one_third, fraction(test=0.4), few_shot(5), k_fold(5, 0), …: docs/datasets.md. "
+        "Without it images stay where the publisher put them.",
+    ),
+]
+
+
+class Progress(Protocol):
+    """What the data package calls as it goes on."""
+
+    def __call__(self, done: int, total: int | None, /) -> None:
+        """Show `done` of `total` images or bytes."""
+
+
+@data_app.command()
+def check(
+    name: Name,
+    data: DataRoot = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a contact sheet with masks outlined: .png, .jpg."),
+    ] = None,
+    product: Products = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Read only the heads of the files.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a dataset: every broken file, and what is there against what was published.
+
+    Other counts than the published ones are told, not refused. Nothing is written but the sheet.
+
+    Examples:
+
+    `defectbench data check mtd --data /datasets`
+
+    `defectbench data check mvtec_ad --data /datasets --product wood --sheet wood.png --json`
+    """
+    from defectbench.data.checking import check as check_dataset
+
+    dataset = _dataset(name)
+    folder = _find(dataset, data)
+    if sheet is not None:
+        if sheet.suffix.lower() not in SHEETS:
+            raise UserError(f"{sheet}: wants a name that ends in {', '.join(sorted(SHEETS))}")
+        _keep_out(sheet, folder, "--sheet")
+    with _bar("decoding", quiet=as_json) as progress:
+        report = check_dataset(dataset, folder, product, deep=not quick, progress=progress)
+    written = None
+    if sheet is not None and report.manifest is not None and report.usable:
+        written = write_sheet(report.manifest, sheet)
+    if as_json:
+        typer.echo(json.dumps(report_fields(name, dataset, report, written)))
+    else:
+        print_report(dataset, report, written)
+    if not report.usable:
+        count = len(report.problems)
+        title = f"{dataset.title} at {folder}: {count} problem{'s' if count > 1 else ''}"
+        raise UserErrors(title, report.problems)
+
+
+@data_app.command()
+def standin(
+    name: Name,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A data root: DIR/NAME is drawn.")],
+    size: Annotated[int, typer.Option(help="Image side, pixels.")] = 256,
+    normals: Annotated[int, typer.Option(help="Normal training images per product.")] = 24,
+    defective: Annotated[int, typer.Option(help="Images per defect.")] = 8,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    product: Products = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a stand-in of a dataset, in the official layout with the official quirks.
+
+    Examples:
+
+    `defectbench data standin mtd --out standins`
+
+    `defectbench data standin mvtec_ad --out standins --product wood --product carpet --size 128`
+    """
+    dataset = _dataset(name)
+    folder = out / dataset.folder
+    with errors.status(f"drawing {folder}"):
+        dataset.standin(
+            folder, size=size, normals=normals, defective=defective, seed=seed, products=product
+        )
+        images = len(dataset.scan(folder))
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "images": images}))
+        return
+    console.print(f"{folder}: {images} images, drawn", markup=False, soft_wrap=True)
+    say(f"look at it: defectbench data check {name} --data {out} --sheet {name}.png")
+
+
+@data_app.command()
+def prepare(
+    name: Name,
+    size: Annotated[int, typer.Option(help="Side of the decoded images, pixels.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The cache; a folder of its own.")],
+    data: DataRoot = None,
+    crop: Annotated[
+        int | None, typer.Option(help="Cut patches of this side first, source pixels.")
+    ] = None,
+    split: Rule = None,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    product: Products = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; one per core without it, 0: this one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decode a dataset once, ahead of training; go on where an earlier run was stopped.
+
+    A changed, added or removed source file is noticed and the cache made anew.
+
+    Example: `defectbench data prepare mvtec_ad --data /datasets --product wood --size 256 --split one_third --out cache/wood`
+    """
+    from defectbench.data.prepare import CHUNK
+    from defectbench.data.prepare import prepare as decode
+
+    dataset = _dataset(name)
+    folder = _find(dataset, data)
+    _keep_out(out, folder, "--out")
+    manifest = _split(dataset.scan(folder, product), split, seed)
+    if workers is None:
+        cores = min(os.cpu_count() or 1, -(-len(manifest) // CHUNK))
+        workers = cores if cores > 1 else 0
+    before = _stamp(out / "prepared.json")
+    with _bar("decoding", quiet=as_json) as progress:
+        prepared = decode(
+            manifest,
+            out,
+            size=size,
+            crop=crop,
+            workers=workers,
+            progress=progress,
+            memo=out.with_name(f"{out.name}.digests.json"),
+        )
+    made = _stamp(out / "prepared.json") != before
+    counts = {
+        part: {
+            kind: len(prepared.rows(split=part, defective=kind == "defective"))
+            for kind in ("normal", "defective")
+        }
+        for part in sorted(set(prepared.table["split"]))
+    }
+    if as_json:
+        told = {"folder": str(out), "made": made, "images": len(prepared.table), "size": size}
+        typer.echo(json.dumps({**told, "stand_in": prepared.stand_in, "splits": counts}))
+        return
+    done = f"decoded at {size} pixels" if made else "nothing to do, they are decoded already"
+    console.print(f"{out}: {len(prepared.table)} images; {done}", markup=False, soft_wrap=True)
+    for part, numbers in counts.items():
+        said = ", ".join(f"{number} {kind}" for kind, number in numbers.items())
+        console.print(f"  {part or 'without a split (see --split)'}: {said}", markup=False)
+
+
+@data_app.command()
+def fetch(
+    name: Name,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A data root: DIR/NAME is filled.")],
+    url: Annotated[
+        str | None,
+        typer.Option(help="A mirror; of several archives the folder that holds them."),
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Check this hash instead of the known one.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the archives in DIR/.downloads.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Download a dataset that may be had without a form; go on where an earlier run was stopped.
+
+    Of the others the steps are told that you have to take yourself.
+
+    Example: `defectbench data fetch mtd --out /datasets`
+    """
+    from defectbench.data.fetch import SOURCES
+    from defectbench.data.fetch import fetch as download
+
+    dataset = _dataset(name)
+    if name in SOURCES:
+        say(f"{dataset.title}. Licence: {dataset.licence.name}. {SOURCES[name].note}")
+    with _bar("downloading", quiet=as_json, of_bytes=True) as progress:
+        folder = download(name, out, url=url, sha256=sha256, keep_archives=keep, progress=progress)
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder)}))
+        return
+    console.print(f"{folder}: complete", markup=False, soft_wrap=True)
+    say(f"now check it: defectbench data check {name} --data {out}")
+
+
+@app.command("export")
+def export_images(
+    manifest: Annotated[
+        str,
+        typer.Argument(
+            help="A folder or manifest.csv that a sample job wrote; or a dataset's name, with --data."
+        ),
+    ],
+    to: Annotated[
+        str, typer.Option(help="mvtec, yolo, yolo-seg, coco, image-folder or huggingface.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    data: DataRoot = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that a manifest's paths start from; its own without this."),
+    ] = None,
+    split: Rule = None,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    product: Products = None,
+    classes: Annotated[
+        str | None, typer.Option(help="defect (default), product_defect or single.")
+    ] = None,
+    min_area: Annotated[
+        int | None, typer.Option(help="yolo, coco: smallest region, pixels.")
+    ] = None,
+    polygons: Annotated[
+        bool, typer.Option("--polygons", help="coco: polygons instead of run lengths.")
+    ] = False,
+    holes: Annotated[
+        str | None, typer.Option(help="Of polygons: bridge (default, keeps them) or fill.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write images and labels, synthetic or real, in a format that other tools read.
+
+    Examples:
+
+    `defectbench export results/jobs/…/ --to yolo-seg --out yolo`
+
+    `defectbench export mvtec_ad --data /datasets --product wood --split one_third --to coco --out wood_coco`
+    """
+    from defectbench.data.export import export
+
+    chosen = _split(_images(manifest, data, root, product, out), split, seed)
+    with _bar("writing", quiet=as_json) as progress:
+        done = export(
+            chosen,
+            to,
+            out,
+            classes=classes,  # type: ignore[arg-type]  # checked there
+            min_area=min_area,
+            polygons=polygons or None,
+            holes=holes,  # type: ignore[arg-type]
+            progress=progress,
+        )
+    if as_json:
+        told = {"folder": str(done.folder), "format": to, "images": done.images}
+        typer.echo(json.dumps({**told, "notes": done.notes}))
+        return
+    console.print(f"{done.folder}: {done.images} images as {to}", markup=False, soft_wrap=True)
+    for note in done.notes:
+        console.print(f"  {note}", markup=False, soft_wrap=True)
+
+
+def _dataset(name: str) -> Dataset:
+    dataset: Dataset = names.find("datasets", name).load()()
+    return dataset
+
+
+def _find(dataset: Dataset, data: Path | None) -> Path:
+    """Find a dataset's folder: below the data root by its name, or the root itself."""
+    from defectbench.data.scanning import child
+
+    if data is None:
+        raise UserError(
+            f"--data is missing: the folder that holds {dataset.folder}/, or {dataset.folder}/ itself "
+            "(or set DEFECTBENCH_DATA)"
+        )
+    if not data.exists():
+        raise UserError(
+            f"{data}: no such folder; --data names the folder that holds {dataset.folder}/, or "
+            f"{dataset.folder}/ itself"
+        )
+    if not data.is_dir():
+        return data
+    inside = child(data, dataset.folder)
+    if inside is not None and inside.is_dir():
+        return inside
+    others = [name for name in names.entries("datasets") if child(data, name) is not None]
+    if others and dataset.products:  # a data root, not a dataset
+        raise UserError(
+            f"{data}: holds {', '.join(others)} but no {dataset.folder}/. {dataset.obtain}"
+        )
+    return data
+
+
+def _keep_out(path: Path, folder: Path, option: str) -> None:
+    """Refuse to write into a user's dataset."""
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{option} {path}: lies in the dataset {folder}, where nothing is ever written; name another place"
+        )
+
+
+def _split(manifest: Manifest, rule: str | None, seed: int) -> Manifest:
+    """Apply a rule; what it warns of is told in a line."""
+    if rule is None:
+        return manifest
+    from defectbench.data.splits import split
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        done = split(manifest, rule, seed)
+    for warning in caught:
+        say(f"warning: {warning.message}")
+    return done
+
+
+def _images(
+    name: str, data: Path | None, root: Path | None, products: Sequence[str] | None, out: Path
+) -> Manifest:
+    """Load a manifest from its files, or scan a dataset."""
+    from defectbench.data.manifest import Manifest
+
+    path = Path(name)
+    known = names.entries("datasets")
+    if name in known and not (path / "manifest.csv").is_file():
+        dataset = _dataset(name)
+        folder = _find(dataset, data)
+        _keep_out(out, folder, "--out")
+        return dataset.scan(folder, products)
+    if not path.exists():
+        raise UserError(
+            f"{name}: no such file or folder, and no dataset; wants what a sample job wrote, or one of "
+            f"{', '.join(known)}"
+        )
+    if root is not None and not root.is_dir():
+        raise UserError(f"--root {root}: no such folder; give the one that the paths start from")
+    manifest = Manifest.load(path, root)
+    return manifest.of_products(*products) if products else manifest
+
+
+@contextmanager
+def _bar(what: str, *, quiet: bool, of_bytes: bool = False) -> Iterator[Progress]:
+    """Show progress on standard error, if that is a terminal."""
+    from rich import progress as rich
+
+    amount = rich.DownloadColumn() if of_bytes else rich.MofNCompleteColumn()
+    columns = [rich.TextColumn("{task.description}"), rich.BarColumn(), amount]
+    off = quiet or not errors.is_terminal
+    with rich.Progress(
+        *columns, rich.TimeRemainingColumn(), console=errors, transient=True, disable=off
+    ) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(done: int, total: int | None, /) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Tell one writing of a file from another."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

@@ -236,7 +236,7 @@ def some_of_each(manifest: Manifest, number: int) -> npt.NDArray[np.int64]:
     for row, (product, names, group) in enumerate(rows):
         parts.setdefault((product, names), {}).setdefault(group, []).append(row)
     picked: list[int] = []
-    for kind in sorted(parts, key=lambda kind: (kind[0], len(kind[1]), kind[1])):
+    for kind in sorted(parts, key=lambda kind: (natural(kind[0]), len(kind[1]), kind[1])):
         members = list(parts[kind].values())
         if len(members) >= number:
             picked += [members[k * len(members) // number][0] for k in range(number)]

@@ -103,7 +103,7 @@ class Writer:
     notes: list[str] = field(default_factory=list)
     progress: Callable[[int, int], None] | None = None
     _files: list[dict[str, str]] = field(default_factory=list)
-    _problems: list[str] = field(default_factory=list)
+    _problems: dict[Path, str] = field(default_factory=dict)
 
     def image(self, item: Item, place: str) -> tuple[int, int] | None:
         """Write an item's image as PNG at `place`, relative to the export.
@@ -115,7 +115,7 @@ class Writer:
             pixels = decode_image(item.image)
             grey = read_header(item.image).mode in GREY_MODES
         except BadFile as error:
-            self._problems.append(f"{item.image}: {error}")
+            self._problems.setdefault(item.image, str(error))
             return None
         self._png(place, pixels[:, :, 0] if grey else pixels)
         self._files.append(
@@ -141,20 +141,22 @@ class Writer:
         """
         try:
             head = read_header(item.image)
-        except BadFile:
-            return np.zeros((1, 1), np.uint8)  # `image` tells
+        except BadFile as error:
+            self._problems.setdefault(item.image, str(error))
+            return np.zeros((1, 1), np.uint8)
         size = (head.height, head.width)
         if item.mask is None:
             return np.zeros(size, np.uint8)
         try:
             mask = decode_merged(item.mask, self.manifest.mask_threshold)
         except BadFile as error:
-            self._problems.append(f"{item.mask}: {error}")
+            self._problems.setdefault(item.mask, str(error))
             return np.zeros(size, np.uint8)
         if mask.shape != size:
-            self._problems.append(
-                f"{item.mask}: is {mask.shape[1]}x{mask.shape[0]} pixels, its image {item.image.name} is "
-                f"{size[1]}x{size[0]}; a mask must have the size of its image"
+            self._problems.setdefault(
+                item.mask,
+                f"is {mask.shape[1]}x{mask.shape[0]} pixels, its image {item.image.name} is "
+                f"{size[1]}x{size[0]}; a mask must have the size of its image",
             )
             return np.zeros(size, np.uint8)
         return mask
@@ -183,7 +185,8 @@ class Writer:
         """
         if self._problems:
             raise UserErrors(
-                f"export to {to}: {len(self._problems)} file(s) cannot be used", self._problems
+                f"export to {to}: {len(self._problems)} file(s) cannot be used",
+                [f"{path}: {text}" for path, text in self._problems.items()],
             )
         if not self._files:
             raise UserError(

@@ -1,0 +1,133 @@
+"""`defectbench data prepare`: whole, again, changed, interrupted, refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from defectbench.data import prepare as preparing
+from defectbench.data.prepared import Prepared
+from tests.cli.conftest import Run, fingerprint, save
+
+
+def test_a_cache_is_made_once_and_a_changed_file_is_noticed(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "cache"
+    command = ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", out)
+    command = (*command, "--split", "one_third", "--workers", 0, "--json")
+    before = fingerprint(data)
+    first = run(*command)
+    assert (first.code, first.err) == (0, "")
+    assert first.json["made"] is True
+    splits = first.json["splits"]
+    assert sum(n for part in splits.values() for n in part.values()) == first.json["images"] == 15
+    assert splits["test"] == {"normal": 2, "defective": 5}
+    assert Prepared.open(out).images.shape == (15, 16, 16, 3)
+    assert run(*command).json["made"] is False
+    assert "nothing to do" in run(*command[:-1]).out
+    assert fingerprint(data) == before
+
+    image = data / "mvtec_ad/wood/train/good/000.png"
+    save(image, np.zeros((24, 24, 3), np.uint8))
+    assert run(*command).json["made"] is True
+    prepared = Prepared.open(out)
+    row = prepared.table["id"].tolist().index("wood/train/good/000")
+    assert not prepared.images[row].any()
+
+
+def test_an_interrupted_run_is_continued(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "CHUNK", 4)
+    decoded: list[Path] = []
+    decode = preparing.decode_image
+
+    def stop_at_the_tenth(path: Path) -> object:
+        if len(decoded) == 9:
+            raise KeyboardInterrupt
+        decoded.append(path)
+        return decode(path)
+
+    monkeypatch.setattr(preparing, "decode_image", stop_at_the_tenth)
+    command = ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", tmp_path / "c")
+    command = (*command, "--workers", 0)
+    assert run(*command).code == 130
+    again: list[Path] = []
+    monkeypatch.setattr(
+        preparing, "decode_image", lambda path: (again.append(path), decode(path))[1]
+    )
+    assert run(*command).code == 0
+    assert len(again) == 15 - 8  # two chunks of four were kept
+
+
+def test_what_cannot_be_prepared_is_refused(run: Run, data: Path, tmp_path: Path) -> None:
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / "mine.txt").write_text("mine")
+    fine = ("--size", 16, "--out", tmp_path / "cache")
+    cases = {
+        ("--size", 16, "--out", strange): f"{strange}: holds mine.txt, so it is no cache",
+        ("--size", 16, "--out", data / "mvtec_ad/c"): "where nothing is ever written",
+        ("--size", 0, "--out", tmp_path / "cache"): "size is 0; wants at least 1",
+        (*fine, "--split", "one_thirt"): "no rule 'one_thirt'; did you mean 'one_third'?",
+        (*fine, "--split", "few_shot"): "write it as few_shot(5)",
+        (*fine, "--product", "tile"): "tile: no such folder",
+        (*fine, "--crop", 0): "crop is 0; wants at least 1",
+    }
+    before = fingerprint(data)
+    for arguments, words in cases.items():
+        told = run("data", "prepare", "mvtec_ad", "--data", data, *arguments)
+        assert told.code == 2, arguments
+        assert words in told.err
+    assert fingerprint(data) == before
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_rule_that_leaks_warns_in_a_line(run: Run, data: Path, tmp_path: Path) -> None:
+    told = run(
+        *("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--workers", 0),
+        *("--out", tmp_path / "c", "--split", "one_third_anomalydiffusion_exact"),
+    )
+    assert told.code == 0
+    assert told.err.startswith("warning: one_third_anomalydiffusion_exact puts one image")
+    assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_told(run: Run, data: Path, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o500)
+    commands = (
+        ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", closed / "c"),
+        ("data", "standin", "mtd", "--out", closed),
+        ("data", "check", "mvtec_ad", "--data", data, "--sheet", closed / "s.png"),
+        ("export", "mvtec_ad", "--data", data, "--to", "coco", "--out", closed / "c"),
+    )
+    try:
+        for command in commands:
+            told = run(*command)
+            assert told.code == 2, command
+            assert str(closed) in told.err
+    finally:
+        closed.chmod(0o700)
+
+
+def test_a_file_in_the_way_of_the_output_is_told(run: Run, data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for command in (
+        ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", file / "c"),
+        ("data", "standin", "mtd", "--out", file),
+        ("data", "fetch", "mtd", "--out", file),
+        ("data", "check", "mvtec_ad", "--data", data, "--sheet", file / "s.png"),
+        ("export", "mvtec_ad", "--data", data, "--to", "coco", "--out", file / "c"),
+    ):
+        told = run(*command)
+        assert told.code == 2, command
+        assert str(file) in told.err
+    assert file.read_text() == "mine"
