@@ -157,7 +157,7 @@ class FeatureStore:
         """Write a chunk, unless another process has joined the set and cleared its folder."""
         try:
             self._write(self._part(path, chunk), rows)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):  # the folder went while it was made or used
             if not path.is_file():
                 raise
 

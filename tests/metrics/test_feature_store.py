@@ -115,19 +115,19 @@ def test_an_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
     assert np.array_equal(found["tones_mean"], whole["tones_mean"])
 
 
-@pytest.mark.parametrize("world", [2, 3, 5])
-def test_shares_of_any_number_of_processes_join_to_the_same_bytes(tmp_path, world):
-    images = ArrayImages(_pictures(13))
-    alone = FeatureStore(tmp_path / "alone", chunk=2).get(images, [RandomVgg16()])
-    shared, passes = FeatureStore(tmp_path / "shared", chunk=2), []
-    for rank in range(world):
-        extractor = RandomVgg16()
-        extractor.register_forward_hook(lambda _m, given, _out: passes.append(len(given[0])))
-        complete = shared.extract(images, [extractor], rank=rank, world=world)
-        assert complete == (rank == world - 1)
-    assert sum(passes) == 13  # no padding
-    together = shared.get(images, [RandomVgg16()])
-    assert together["vgg16_random_s0"].tobytes() == alone["vgg16_random_s0"].tobytes()
+def test_shares_of_any_number_of_processes_join_to_the_same_bytes(tmp_path):
+    images, extractor, passes = ArrayImages(_pictures(13)), RandomVgg16(), []
+    extractor.register_forward_hook(lambda _m, given, _out: passes.append(len(given[0])))
+    alone = FeatureStore(tmp_path / "alone", chunk=2).get(images, [extractor])
+    for world in (2, 3, 5):
+        shared = FeatureStore(tmp_path / str(world), chunk=2)
+        passes.clear()
+        for rank in range(world):
+            complete = shared.extract(images, [extractor], rank=rank, world=world)
+            assert complete == (rank == world - 1)
+        assert sum(passes) == 13  # no padding
+        together = shared.get(images, [extractor])
+        assert together["vgg16_random_s0"].tobytes() == alone["vgg16_random_s0"].tobytes()
 
 
 def _share(root: str, rank: int, world: int) -> bool:

@@ -43,7 +43,13 @@ def _float(array):
 
 
 @pytest.mark.parametrize(
-    ("net", "height", "width"), [("alex", 64, 64), ("alex", 47, 70), ("vgg", 32, 40)]
+    ("net", "height", "width"),
+    [
+        ("alex", 64, 64),
+        ("alex", 47, 70),
+        # torchmetrics first makes the whole of VGG16, 138 million weights.
+        pytest.param("vgg", 32, 40, marks=pytest.mark.slow),
+    ],
 )
 def test_every_pair_equals_torchmetrics(net, height, width):
     array = _images(5, height, width)
