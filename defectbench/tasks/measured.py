@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
 from defectbench.config import UserError
 
@@ -52,3 +56,27 @@ class Measured:
     def forget(self) -> None:
         """Drop all rows."""
         self._parts, self._used = [], False
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients inside the block; the former mode afterwards."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(was_training)
+
+
+def finite(output: Tensor, task: str) -> Tensor:
+    """Give `output` in float32 on the CPU.
+
+    Raises:
+        UserError: it holds NaN or infinities.
+    """
+    values = output.detach().float().cpu()
+    if not bool(values.isfinite().all()):
+        raise UserError(f"the {task} network gives NaN: the training diverged; lower lr")
+    return values

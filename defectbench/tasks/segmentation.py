@@ -21,7 +21,7 @@ from defectbench.nn.optimisers import (
     make_optimiser,
 )
 from defectbench.tasks.base import Task
-from defectbench.tasks.measured import Measured
+from defectbench.tasks.measured import Measured, evaluating, finite
 from defectbench.tasks.segmenters import build_segmenter
 
 IMAGE_WINDOW = 21  # pixels at 256: AnomalyDiffusion's and DRAEM's image score
@@ -155,21 +155,16 @@ class Segmentation(Task):
         )
         return lightning_optimisers(optimiser, self.schedule, self.steps, self.warmup)
 
-    @torch.no_grad()
     def measure(self, batch: Batch) -> None:
         """Keep the defect probability of every pixel, float32, with its mask.
 
         Raises:
             UserError: the network gives NaN.
         """
-        was_training = self.training
-        self.eval()
-        probability = self(batch["image"]).float().sigmoid()  # (B, 1, H, W)
-        self.train(was_training)
-        if not bool(probability.isfinite().all()):
-            raise UserError("the segmentation network gives NaN: the training diverged; lower lr")
+        with evaluating(self):
+            probability = finite(self(batch["image"]).float().sigmoid(), "segmentation")
         self.measured.add(
-            probability=probability[:, 0].cpu().numpy(),
+            probability=probability[:, 0].numpy(),  # (B, H, W)
             mask=(batch["mask"][:, 0] > 0.5).cpu().numpy(),
             defective=(batch["defects"] > 0).any(1).cpu().numpy(),
         )

@@ -12,12 +12,11 @@ from torch import nn
 from defectbench.config import UserError, nearest
 from defectbench.nn.group_norm import use_group_norm
 from defectbench.nn.imagenet_input import ImageNetInput
+from defectbench.nn.timm_networks import MISSING_WEIGHTS, check_norm, narrowed
 
 ALIASES = {"res": "fpn"}
 """Names of the papers: DCDGANc's "Res" is a feature pyramid network (Lin et al. 2017) on a ResNet."""
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # of segmentation-models-pytorch, for a depth of 5
-RESNET_CHANNELS = (64, 128, 256, 512)  # He et al. 2016, table 1
-RESNET_STEM = 32  # timm's deep stems: 32 channels inside, 64 out
 
 
 def build_segmenter(
@@ -44,10 +43,7 @@ def build_segmenter(
         raise UserError(
             f"architecture {architecture!r}: {nearest(architecture.lower(), [*known, *ALIASES])}"
         )
-    if norm == "group" and encoder_weights is not None:
-        raise UserError(
-            f"encoder_weights {encoder_weights!r} were trained with batch normalisation; set norm: batch"
-        )
+    check_norm(norm, encoder_weights is not None)
     options: dict[str, Any] = {
         "encoder_name": encoder,
         "encoder_depth": encoder_depth,
@@ -107,17 +103,12 @@ def _decoder_options(
 
 def _encoder_options(encoder: str, width: float) -> dict[str, Any]:
     """Narrow or widen a timm ResNet."""
-    if width == 1:
-        return {}
-    if not encoder.startswith("tu-resnet"):
+    if width != 1 and not encoder.startswith("tu-"):
         raise UserError(
             f"encoder_width {width}: only timm's ResNets (tu-resnet10t, tu-resnet18, ...) can be narrowed, "
             f"not {encoder!r}; leave it at 1"
         )
-    return {
-        "channels": tuple(round(width * c) for c in RESNET_CHANNELS),
-        "stem_width": round(width * RESNET_STEM),
-    }
+    return narrowed(encoder.removeprefix("tu-"), width)
 
 
 def _building_problem(architecture: str, options: dict[str, Any], error: Exception) -> str:
@@ -127,8 +118,6 @@ def _building_problem(architecture: str, options: dict[str, Any], error: Excepti
         return f"encoder {encoder!r}: {nearest(encoder, known)}; or tu-NAME for any timm network"
     said = " ".join(str(error).split())[:200]
     if weights is not None:
-        return (
-            f"encoder {encoder!r} with encoder_weights {weights!r}: {said}; the weights are fetched once into "
-            "HF_HOME or TORCH_HOME: fill that cache on a machine with a network, or set encoder_weights: null"
-        )
+        cure = MISSING_WEIGHTS.format(cure="encoder_weights: null")
+        return f"encoder {encoder!r} with encoder_weights {weights!r}: {said}; {cure}"
     return f"architecture {architecture!r} with encoder {encoder!r} cannot be built: {said}"

@@ -206,7 +206,7 @@ def test_a_diverged_network_is_named() -> None:
         ({"size": 36, "architecture": "linknet", "decoder_channels": None}, "not a multiple of 8"),
         ({"decoder_channels": [8, 8]}, "wants 3"),
         ({"architecture": "res"}, "wants two"),
-        ({"encoder": "tu-mobilenetv3_small_050"}, "encoder_width 0.25"),
+        ({"encoder": "tu-mobilenetv3_small_050"}, "width 0.25"),
         ({"encoder_weights": "imagenet"}, "set norm: batch"),
         ({"loss": "dice"}, "loss 'dice'"),
     ],

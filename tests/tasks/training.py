@@ -23,6 +23,7 @@ def train(task: Task, data: Batch, *, batch: int = 8, seed: int = 0) -> list[flo
         loss.backward()
         optimiser.step()
         scheduler.step()
+        task.clock.tick(batch)
         losses.append(float(loss.detach()))
     task.eval()
     return losses
