@@ -118,6 +118,7 @@ def test_a_full_disk_keeps_what_is_finished(finished, tmp_path, monkeypatch):
     assert store.state(job.id) == "waiting"
 
 
+@pytest.mark.slow
 def test_checkpoints_that_are_not(tmp_path):
     refused(call("sample", tmp_path / "none.ckpt", "--label", "hole"), "no such checkpoint")
     torn = tmp_path / "torn.ckpt"

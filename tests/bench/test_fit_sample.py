@@ -13,6 +13,8 @@ from PIL import Image
 from tests.bench.conftest import call
 from tests.bench.test_bad_input import refused
 
+pytestmark = pytest.mark.slow  # every command starts a process that imports torch
+
 FIT = ["--size", 32, "--standin-size", 48, "--images", 16, "--batch", 4]
 
 

@@ -129,6 +129,7 @@ def test_the_records_alone_give_the_same_files(finished, tmp_path):
         assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_only_runs_what_is_asked(table, tmp_path):
     out = tmp_path / "out"
     done = call("run", table, "--out", out, "--only", "arm=raw")
@@ -139,6 +140,7 @@ def test_only_runs_what_is_asked(table, tmp_path):
     assert not list(out.glob("jobs/*/generator.ckpt"))
 
 
+@pytest.mark.slow
 def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(table, tmp_path):
     out = tmp_path / "out"
     table.write_text(
@@ -164,6 +166,7 @@ def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(tabl
     assert mtimes(out) == before
 
 
+@pytest.mark.slow
 def test_a_corrupt_result_is_named_and_nothing_else_is_touched(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished, out)

@@ -180,6 +180,7 @@ class _Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNING)
 def test_killed_and_resumed_ends_with_the_same_bits(name, squares, tmp_path):
     whole = fit(name, squares, tmp_path / "whole", images=BATCH * 6, checkpoint_every=BATCH * 2)
