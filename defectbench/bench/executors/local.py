@@ -39,16 +39,24 @@ def _serve(pipe: Connection, context: Context, device: str | None) -> None:
         job = Job.from_json(content)
 
         def progress(done: int, total: int, job_id: str = job.id) -> None:
-            pipe.send(("progress", job_id, done, total))
+            _tell(pipe, ("progress", job_id, done, total))
 
         try:
             execute(job, replace(context, progress=progress))
         except UserError as error:
-            pipe.send(("abort", job.id, str(error), 0))
+            _tell(pipe, ("abort", job.id, str(error), 0))
             continue
         except KeyboardInterrupt:
             return
-        pipe.send(("ended", job.id, 0, 0))
+        _tell(pipe, ("ended", job.id, 0, 0))
+
+
+def _tell(pipe: Connection, message: tuple[Any, ...]) -> None:
+    """Send a message to the parent; a parent that was killed needs no worker, so end at once then."""
+    try:
+        pipe.send(message)
+    except OSError:
+        os._exit(1)
 
 
 class Local:
