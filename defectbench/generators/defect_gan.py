@@ -128,10 +128,11 @@ class DefectGan(Generator):
         for player in self.turn.players:
             self.turn.set_lr(player, self.lr + (self.lr_end - self.lr) * self.clock.progress)
         task, draw = two_cycles(batch), draw_from(None)
+        generator_learns = (self.clock.step + 1) % self.n_critic == 0
+        with torch.set_grad_enabled(generator_learns):  # one translation serves both turns
+            there = self.generator(task.image, task.target, draw)  # eqs. 1, 2
         with self.turn("critic") as turn:
-            with torch.no_grad():
-                fake = self.generator(task.image, task.target, draw).image
-            judged = critic_terms(self.critic, task, fake, self.classify)
+            judged = critic_terms(self.critic, task, there.image.detach(), self.classify)
             turn.backward(
                 judged.adversarial
                 + self.class_weight_critic * judged.classes
@@ -142,10 +143,9 @@ class DefectGan(Generator):
             critic_class=judged.classes,
             critic_penalty=judged.penalty,
         )
-        if (self.clock.step + 1) % self.n_critic:
+        if not generator_learns:
             return
         with self.turn("generator") as turn:
-            there = self.generator(task.image, task.target, draw)  # eqs. 1, 2
             back = self.generator(there.image, task.label, draw)  # eqs. 3, 4
             made = generator_terms(self.critic, task, there.image, self.classify)
             cycle = losses.l1(back.image, task.image)

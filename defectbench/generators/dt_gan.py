@@ -169,8 +169,8 @@ class DtGan(Generator):
         for defect_of in (drawn, seen):
             with self.turn("critic") as turn:
                 with torch.no_grad():
-                    background = self.generator.separate(task.image).background
-                    fake = self.generator(background, defect_of(0))
+                    behind = self.generator.render(self.generator.separate(task.image).background)
+                    fake = self.generator(behind, defect_of(0))
                 turn.backward(self.critic_loss(task, fake))
         with self.turn("generator", "mapping", "encoder") as turn:
             turn.backward(self.generator_loss(task, drawn(0), drawn(1)))
@@ -215,9 +215,11 @@ class DtGan(Generator):
     def generator_loss(self, task: Exchange, one: Defect, two: Defect) -> Tensor:
         """All terms of the generator (eqs. 1 to 7) for two defects of each target domain."""
         separated = self.generator.separate(task.image)
-        mixed = (one, Defect(one.shape, two.style), Defect(two.shape, one.style), two)
-        images = self.generator(separated.background, *mixed).chunk(4)
-        fake = images[0]
+        behind = self.generator.render(separated.background)
+        fake = self.generator(behind, one)
+        with torch.no_grad():  # as StarGAN v2 detaches the image that another is to differ from
+            mixed = Defect(one.shape, two.style), Defect(two.shape, one.style), two
+            others = self.generator(behind, *mixed).chunk(3)
         verdict = self.critic(fake)
         adversarial = losses.bce_generator(pick(verdict.domains, task.target))
         defect, product = self.class_losses(verdict, task.target, task.product)
@@ -226,8 +228,9 @@ class DtGan(Generator):
         again = self.generator.separate(fake)
         recover = losses.l1(found.shape, one.shape) + losses.l1(found.style, one.style)  # eq. 2
         shape = losses.l1(separated.shape, original.shape) + losses.l1(again.shape, found.shape)
-        diversity = losses.diversity(images)  # eq. 4: six pairs
-        cycle = losses.l1(self.generator(again.background, original), task.image)  # eq. 5
+        diversity = losses.diversity([fake, *others])  # eq. 4: six pairs
+        back = self.generator(self.generator.render(again.background), original)
+        cycle = losses.l1(back, task.image)  # eq. 5
         self.report(
             generator_adversarial=adversarial,
             generator_defect=defect,
@@ -262,9 +265,9 @@ class DtGan(Generator):
         """Put defects on images (B, 3, H, W), and derive masks from the difference to the anchor."""
         average = self.averages["generator"].get_submodule("network")
         assert isinstance(average, Painter)
-        background = average.separate(normal).background
+        behind = average.render(average.separate(normal).background)
         anchor = Defect(torch.zeros_like(defect.shape), defect.style)
-        image, plain = average(background, defect, anchor).float().clamp(-1, 1).chunk(2)
+        image, plain = average(behind, defect, anchor).float().clamp(-1, 1).chunk(2)
         mask, valid = anchor_masks(image, plain)
         return Sample(image=image, mask=mask, valid=valid)
 

@@ -98,10 +98,11 @@ class StarGan(Generator):
             left = (1 - self.clock.progress) / max(1 - self.decay_from, 1e-9)
             self.turn.set_lr(player, self.lr * min(left, 1.0))
         task = shuffled_labels(batch)
+        generator_learns = (self.clock.step + 1) % self.n_critic == 0
+        with torch.set_grad_enabled(generator_learns):  # one translation serves both turns
+            fake = self.translate(task.image, task.target)
         with self.turn("critic") as turn:
-            with torch.no_grad():
-                fake = self.translate(task.image, task.target)
-            judged = critic_terms(self.critic, task, fake, self.classify)
+            judged = critic_terms(self.critic, task, fake.detach(), self.classify)
             turn.backward(
                 judged.adversarial
                 + self.class_weight * judged.classes
@@ -112,10 +113,9 @@ class StarGan(Generator):
             critic_class=judged.classes,
             critic_penalty=judged.penalty,
         )
-        if (self.clock.step + 1) % self.n_critic:
+        if not generator_learns:
             return
         with self.turn("generator") as turn:
-            fake = self.translate(task.image, task.target)
             made = generator_terms(self.critic, task, fake, self.classify)
             cycle = losses.l1(self.translate(fake, task.label), task.image)
             turn.backward(

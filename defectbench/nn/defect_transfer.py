@@ -164,14 +164,18 @@ class Painter(nn.Module):
         rest = features.shape[1] - self.shape_ch
         return Separated(features[:, :rest], features[:, rest:])
 
-    def forward(self, background: Tensor, *defects: Defect) -> Tensor:
-        """Paint each of R defects on the same backgrounds: (B, ., h, w) and R defects of B to images (R B, 3, H, W)."""
-        behind = self.background(background).repeat(len(defects), 1, 1, 1)
+    def render(self, background: Tensor) -> Tensor:
+        """Decode backgrounds (B, base - C, h, w) to features (B, ., H, W); once for any number of defects."""
+        features: Tensor = self.background(background)
+        return features
+
+    def forward(self, behind: Tensor, *defects: Defect) -> Tensor:
+        """Paint each of R defects before the same rendered backgrounds: R defects of B to images (R B, 3, H, W)."""
         x = torch.cat([defect.shape for defect in defects])
         style = torch.cat([defect.style for defect in defects])
         for block in self.defect:
             x = block(x, style)
-        painted: Tensor = self.out(torch.cat([behind, x], 1))
+        painted: Tensor = self.out(torch.cat([behind.repeat(len(defects), 1, 1, 1), x], 1))
         return painted
 
 

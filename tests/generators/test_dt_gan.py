@@ -70,9 +70,11 @@ def test_backgrounds_are_painted_once_and_defects_replace_the_split_channels():
     two = Defect(torch.randn(2, 4, 4, 4), torch.randn(2, 4))
     background = module.generator.separate(image).background
     assert background.shape == (2, 12, 4, 4)
-    both = module.generator(background, one, two)
-    assert torch.allclose(both[:2], module.generator(background, one), atol=1e-5)
-    assert torch.allclose(both[2:], module.generator(background, two), atol=1e-5)
+    behind = module.generator.render(background)
+    both = module.generator(behind, one, two)
+    assert torch.allclose(both[:2], module.generator(behind, one), atol=1e-5)
+    assert torch.allclose(both[2:], module.generator(behind, two), atol=1e-5)
+    assert not torch.allclose(both[:2], both[2:], atol=1e-2)
 
 
 def test_diversity_counts_six_pairs_of_mixed_shapes_and_styles():
@@ -80,11 +82,9 @@ def test_diversity_counts_six_pairs_of_mixed_shapes_and_styles():
     task = exchange(train_batch(module.streams))
     ones = [Defect(torch.randn(8, 4, 4, 4), torch.randn(8, 4)) for _ in range(2)]
     module.generator_loss(task, *ones)
-    background = module.generator.separate(task.image).background
+    behind = module.generator.render(module.generator.separate(task.image).background)
     with torch.no_grad():
-        images = [
-            module.generator(background, Defect(c.shape, s.style)) for c in ones for s in ones
-        ]
+        images = [module.generator(behind, Defect(c.shape, s.style)) for c in ones for s in ones]
     pairs = [(a - b).abs().mean() for i, a in enumerate(images) for b in images[i + 1 :]]
     assert len(pairs) == 6
     assert torch.allclose(module.losses["generator_diversity"], sum(pairs), rtol=1e-4)
