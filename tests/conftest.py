@@ -33,7 +33,9 @@ def data_root() -> Path:
     return root
 
 
-def draw_tree(folder: Path, *, size: int = 40, count: int = 8, defects: tuple[str, ...] = ("bright", "dark")) -> Manifest:
+def draw_tree(
+    folder: Path, *, size: int = 40, count: int = 8, defects: tuple[str, ...] = ("bright", "dark")
+) -> Manifest:
     """Write tiny images with a bright or a dark square each, masks and a manifest; three splits."""
     from PIL import Image
 
@@ -49,7 +51,9 @@ def draw_tree(folder: Path, *, size: int = 40, count: int = 8, defects: tuple[st
                     side = int(rng.integers(size // 4, size // 2))
                     y, x = rng.integers(2, size - side - 2, 2)
                     mask[y : y + side, x : x + side] = 255
-                    image[mask > 0] = rng.normal(230 if kind == "bright" else 25, 8, ((mask > 0).sum(), 3)).clip(0, 255)
+                    image[mask > 0] = rng.normal(
+                        230 if kind == "bright" else 25, 8, ((mask > 0).sum(), 3)
+                    ).clip(0, 255)
                 name = f"{split}-{kind or 'good'}-{i}"
                 Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{name}.png")
                 Image.fromarray(mask).save(folder / "images" / f"{name}_mask.png")

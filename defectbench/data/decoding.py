@@ -36,7 +36,7 @@ TAIL: Final = 64
 """Bytes at the end of a file within which its end mark is looked for."""
 
 
-class BadFile(Exception):  # noqa: N818  # a finding, gathered into UserErrors by those who scan
+class BadFile(Exception):  # a finding, gathered into UserErrors by those who scan
     """A file that cannot be used; the message says what is wrong and the cure, without the path."""
 
 

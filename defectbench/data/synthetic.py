@@ -77,11 +77,21 @@ def requests(
             raise UserError(f"no defect {defect!r}; {nearest(defect, prepared.defects)}")
         references = prepared.rows(split="train", defect=defect)
         if not len(references) and reads & {"mask", "reference"}:
-            raise UserError(f"{prepared.dataset}: no training image of {defect!r} to take as reference")
+            raise UserError(
+                f"{prepared.dataset}: no training image of {defect!r} to take as reference"
+            )
         for start in range(0, count, batch):
             size = min(batch, count - start)
             yield _ask(
-                prepared, defect, normals, references, number, size, reads=reads, view=view, seed=seed
+                prepared,
+                defect,
+                normals,
+                references,
+                number,
+                size,
+                reads=reads,
+                view=view,
+                seed=seed,
             )
             number += size
 
@@ -101,8 +111,12 @@ def _ask(
     side = prepared.images.shape[1]
     rngs = [numpy_rng(seed, "request", index + i) for i in range(size)]
     rows = [int(normals[rng.integers(len(normals))]) if len(normals) else -1 for rng in rngs]
-    refs = [int(references[rng.integers(len(references))]) if len(references) else -1 for rng in rngs]
-    shapes = [int(references[rng.integers(len(references))]) if len(references) else -1 for rng in rngs]
+    refs = [
+        int(references[rng.integers(len(references))]) if len(references) else -1 for rng in rngs
+    ]
+    shapes = [
+        int(references[rng.integers(len(references))]) if len(references) else -1 for rng in rngs
+    ]
     pictures = np.zeros((size, side, side, 3), dtype=np.uint8)
     if len(normals):
         pictures[:] = prepared.images[rows]
@@ -117,7 +131,9 @@ def _ask(
     if "normal" in reads:
         request["normal"] = to_float(torch.from_numpy(pictures).permute(0, 3, 1, 2)).contiguous()
     if "mask" in reads:
-        masks = np.stack([_turn(prepared.masks[s], rng) for s, rng in zip(shapes, rngs, strict=True)])
+        masks = np.stack(
+            [_turn(prepared.masks[s], rng) for s, rng in zip(shapes, rngs, strict=True)]
+        )
         request["mask"] = torch.from_numpy(masks).unsqueeze(1).float()
     if "reference" in reads:
         chosen = ImageSet.of(prepared, np.array(refs, dtype=np.int64))

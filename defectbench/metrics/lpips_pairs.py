@@ -237,9 +237,11 @@ class ClusterSums:
     ) -> None:
         """Add embeddings (n, D) to their clusters and groups (n,)."""
         np.add.at(self.counts, (clusters, groups), 1)
-        slot = torch.as_tensor(clusters * self.shape[1] + groups, device=rows.device)
-        self._sums.index_add_(0, slot, rows)
-        self._squares.index_add_(0, slot, _squares(rows))
+        slots, squares = clusters * self.shape[1] + groups, _squares(rows)
+        for slot in np.unique(slots):  # index_add_ would sum in any order on a GPU
+            mine = torch.as_tensor(np.flatnonzero(slots == slot), device=rows.device)
+            self._sums[slot] += rows[mine].sum(dim=0)
+            self._squares[slot] += squares[mine].sum()
 
     def means(self) -> Floats:
         """Mean distances (K, G, G) between groups of a cluster; the diagonal: within a group.
