@@ -15,6 +15,7 @@ from torch import Tensor
 from defectbench.batch import Batch, Request, Sample, TrainBatch, to_float, to_uint8
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.blending import distance_weights, improved_poisson_blend
+from defectbench.nn.mask_regions import mask_boxes
 from defectbench.nn.memory import ImageMemory
 
 
@@ -142,7 +143,7 @@ class CutPasteReal(Generator):
             )
             * factor[:, None, None]
         )
-        centre, half = _boxes(mask)  # (B, 2) each, of [-1, 1]
+        centre, half = mask_boxes(mask)  # (B, 2) each, of [-1, 1]
         room = (1 - (turn.abs() @ half[..., None])[..., 0]).clamp(min=0)  # (B, 2)
         anywhere = (2 * u[3:5].T - 1) * room
         target = torch.lerp(centre.clamp(-room, room), anywhere, self.shift)
@@ -153,16 +154,3 @@ class CutPasteReal(Generator):
         weighted = F.grid_sample(weighted, grid, align_corners=False)  # (B, 4, H, W)
         weight = weighted[:, 3:]
         return weighted[:, :3] / weight.clamp(min=1e-3), weight > 0.5
-
-
-def _boxes(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre and half extent (x, y) of each mask's bounding box, where the image is [-1, 1]: (B, 2) each."""
-    size = mask.shape[-1]
-    edges = []
-    for axis in (2, 1):  # columns give x, rows give y
-        used = mask[:, 0].amax(3 - axis) > 0.5  # (B, size)
-        first = used.int().argmax(1)
-        last = size - used.flip(1).int().argmax(1)
-        edges.append(torch.stack([first, last], 1) * (2 / size) - 1)
-    box = torch.stack(edges, 1)  # (B, 2, first and last)
-    return box.mean(2), (box[..., 1] - box[..., 0]) / 2
