@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """Give the git commit of the checkout, with `+` if files differ from it; "" outside a checkout."""
+    """Give the git commit of the checkout, with `+` if files other than results differ; "" outside a checkout."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return ""
@@ -50,7 +50,7 @@ def commit() -> str:
             timeout=10,
         ).stdout.strip()
         dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"],
             cwd=root,
             capture_output=True,
             text=True,
