@@ -25,7 +25,7 @@ has 354 and 59 for the training and validation images of splicing_connectors."""
 
 
 def _counts() -> dict[str, int]:
-    places = (f"train/{GOOD}", f"validation/{GOOD}", f"test/{GOOD}", *(f"test/{t}" for t in TYPES))
+    places = (f"train/{GOOD}", f"val/{GOOD}", f"test/{GOOD}", *(f"test/{t}" for t in TYPES))
     return {
         f"{product}/{place}": number
         for product, row in _TABLE.items()

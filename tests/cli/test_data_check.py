@@ -185,9 +185,14 @@ def test_a_stand_in_is_drawn_once_and_checked(run: Run, tmp_path: Path) -> None:
     assert told.code == 0
     assert told.json["folder"] == str(tmp_path / "mvtec_loco")
     before = fingerprint(tmp_path / "mvtec_loco")
-    told = run("data", "check", "mvtec_loco", "--data", tmp_path, "--sheet", tmp_path / "s.png")
+    told = run(
+        *("data", "check", "mvtec_loco", "--data", tmp_path, "--sheet", tmp_path / "s.png"),
+        "--json",
+    )
     assert told.code == 0
-    assert "this is a stand-in" in told.out
+    assert told.json["stand_in"] is True
+    assert "this is a stand-in" in told.json["notes"][0]
+    assert all(count["found"] and count["expected"] for count in told.json["counts"])
     cache = tmp_path / "cache"
     told = run(
         *("data", "prepare", "mvtec_loco", "--data", tmp_path, "--size", 16, "--out", cache),
