@@ -1,6 +1,6 @@
 """How fast data is scanned, split, prepared and read: ratios and processor seconds in one run.
 
-Run with `python benchmarks/performance/data.py [DATA]`; DATA is a folder that holds the real `mtd/`, whose stand-in is
+DEFECTBENCH_DATA names a folder that holds the real `mtd/`, whose stand-in is
 drawn otherwise. Targets: scanning 1,344 pairs under 2 s; reading from the cache at least 20 times faster than decoding
 1024 px PNGs at 256 px; 100,000 images split in under 5 s and 1 GiB.
 """
@@ -135,7 +135,7 @@ def reading(folder: Path) -> None:
 
 
 def main() -> None:
-    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("DEFECTBENCH_DATA")
+    given = os.environ.get("DEFECTBENCH_DATA")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scanning(folder, Path(given) if given else None)
