@@ -56,7 +56,7 @@ def test_it_is_found_and_says_what_it_can_do():
     entry = names.find("generators", NAME)
     assert entry.module == "my_package.layer_gan"
     assert names.abilities(entry) == ["starts from a given normal image", "returns a mask"]
-    assert list(entry.arguments) == ["base", "noise", "lr"]
+    assert list(entry.arguments) == ["base", "noise", "area_weight", "lr"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from defectbench.metrics.lpips import Lpips
 
 BUDGET = 4 << 30  # bytes of embeddings held at once
 COLUMNS = 1 << 16  # columns per product: float32 inside, float64 across
-ROW_BLOCKS = 4  # of a square of distances, of which only the upper half is computed
+ROW_BLOCKS = 8  # of a square of distances, of which only the upper half is computed
 
 
 @contextmanager
