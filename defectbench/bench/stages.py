@@ -296,7 +296,7 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         test=lambda: ImageSet.of(real, real.rows(split="test", defective=with_normals)),
         evaluate_every=spec["evaluate_every"],
         select=spec["select"],
-        machine=Machine(**context.machine),
+        machine=Machine(**{**context.machine, "devices": 1, "nodes": 1}),
         on_progress=context.progress,
     )
     for name in ("last.ckpt", "best.pt"):
