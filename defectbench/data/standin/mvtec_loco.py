@@ -61,9 +61,7 @@ def write(
     )
     for product in chosen:
         shape = oblong(size, *SIDES[product])
-        published = [
-            MVTecLOCO.counts[f"{product}/{s}/{GOOD}"] for s in ("train", "val", "test")
-        ]
+        published = [MVTecLOCO.counts[f"{product}/{s}/{GOOD}"] for s in ("train", "val", "test")]
         counts = (normals, *(beside(normals, published[0], n) for n in published[1:]))
         for split, count in zip(("train", "validation", "test"), counts, strict=True):
             for i in range(count):
