@@ -1,0 +1,144 @@
+"""What Lightning and our loop cost over the same network and loss in a bare loop, per downstream task: at most 5 %.
+
+Both sides train the same module from the same batches; the bare side has no Trainer, no callbacks and no clock, and steps
+a plain optimiser. They take turns, a few steps each, so that a stall of the machine meets both. The configurations are
+those of the smoke presets: the shorter the step, the more the loop weighs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from defectbench import names
+from defectbench.batch import Batch
+from defectbench.bench.evaluation import Watch
+from defectbench.bench.training import Machine, initialised, make_trainer, quiet_lightning
+from defectbench.data.module import ImageSet
+
+SIZE, BATCH, STEPS, ROUNDS = 64, 8, 10, 7
+RESNET = {"encoder": "tu-resnet10t", "encoder_width": 0.5}
+CASES = {
+    "segmentation, U-Net": (
+        "segmentation",
+        {**RESNET, "encoder_depth": 3, "decoder_channels": [32, 16, 8]},
+    ),
+    "segmentation, Res": (
+        "segmentation",
+        {**RESNET, "architecture": "res", "encoder_depth": 4, "decoder_channels": [64, 32]},
+    ),
+    "classification": (
+        "classification",
+        {"model": "resnet10t", "width": 0.5, "source_head": "ganin"},
+    ),
+    "detection, RetinaNet": (
+        "detection",
+        {"model": "retinanet", "backbone": "resnet10t", "width": 0.25, "channels": 32},
+    ),
+    "detection, YOLO11n": ("detection", {"model": "yolo11n"}),
+}
+
+
+def batches() -> list[Batch]:
+    """Make noise with one bright square per image."""
+    rng = np.random.default_rng(0)
+    made = []
+    for _ in range(STEPS + 2):
+        image = rng.normal(0, 0.2, (BATCH, 3, SIZE, SIZE)).astype(np.float32)
+        mask = np.zeros((BATCH, 1, SIZE, SIZE), np.float32)
+        for row in range(BATCH):
+            y, x, side = rng.integers(4, 40, 3)
+            mask[row, 0, y : y + side // 2 + 4, x : x + side // 2 + 4] = 1
+        made.append(
+            Batch(
+                image=torch.from_numpy((image + 0.5 * mask).clip(-1, 1)),
+                mask=torch.from_numpy(mask),
+                defects=torch.eye(2)[torch.arange(BATCH) % 2],
+                product=torch.zeros(BATCH, dtype=torch.long),
+                synthetic=torch.arange(BATCH) % 4 == 0,
+            )
+        )
+    return made
+
+
+def build(name, arguments):
+    cls = names.find("tasks", name).load()
+    return initialised(
+        0,
+        lambda: cls(size=SIZE, defects=("a", "b"), products=("p",), steps=10**6, **arguments),
+    )
+
+
+def bare(name, arguments, data):
+    """Give a function that trains in a bare loop and returns seconds per step."""
+    task = build(name, arguments).train()
+    optimiser = task.configure_optimizers()["optimizer"]
+
+    def run():
+        started = time.process_time()
+        for number, batch in enumerate(data[:STEPS]):
+            torch.manual_seed(number)
+            loss = task.loss(batch)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return (time.process_time() - started) / STEPS
+
+    return run
+
+
+def lightning(name, arguments, data):
+    """The same through the Trainer and our loop, schedule included."""
+    task = build(name, arguments)
+    folder = Path(tempfile.mkdtemp())
+    loader = DataLoader(data, batch_size=None)
+    marks: list[float] = []
+
+    class Marks(Watch):
+        def on_train_batch_start(self, *arguments):
+            marks.append(time.process_time())
+            super().on_train_batch_start(*arguments)
+
+    def run():
+        marks.clear()
+        task.clock.enter(0, 10**9)
+        with quiet_lightning():
+            watch = Marks(
+                folder,
+                seed=0,
+                validation=ImageSet(parts=()),
+                every=10**9,
+                batch=BATCH,
+                select="last",
+            )
+            make_trainer(Machine("cpu"), [watch], max_epochs=1).fit(task, loader)
+        return (marks[-1] - marks[1]) / (len(marks) - 2)  # whole steps, without the start of a fit
+
+    return run
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    data = batches()
+    for label, (name, arguments) in CASES.items():
+        sides = bare(name, arguments, data), lightning(name, arguments, data)
+        for side in sides:
+            side()
+        pairs = [(sides[0](), sides[1]()) for _ in range(ROUNDS)]
+        plain, ours = (statistics.median(side) for side in zip(*pairs, strict=True))
+        ratio = statistics.median(b / a for a, b in pairs)
+        print(
+            f"{label}: bare loop {1000 * plain:.1f} ms/step, Lightning {1000 * ours:.1f} ms/step, "
+            f"ratio {ratio:.3f} (at most 1.05)",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

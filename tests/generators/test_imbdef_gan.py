@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from defectbench.batch import Request
+from defectbench.generators.imbdef_gan import ImbDefGAN
+from defectbench.nn.mask_aware import MaskAwareCritic
+from defectbench.nn.penalties import r1
+from tests.generators.short_training import build, moved, sample, train, train_batch
+
+OFF = {
+    "joint_mask": False,
+    "detail": False,
+    "smoothing": False,
+    "mask_aware": False,
+    "edge_weight": 0.0,
+    "region_weight": 0.0,
+}
+
+
+def learned(model: ImbDefGAN, stage: int, steps: int, precision: str = "32-true") -> set[str]:
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    named = model.stages(1000)[stage]
+    model.clock.enter(stage, 1000)
+    model.enter(named)
+    train(model.train(), steps, precision=precision, batch=train_batch(named.streams))
+    still = set(moved(before, model))
+    assert all(p.isfinite().all() for p in model.parameters())
+    return {name for name, p in model.named_parameters() if p.requires_grad} - still
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
+    model = build(ImbDefGAN, objects="otsu")
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    second = {n for n in trainable if n.startswith(("branch.", "match.", "critic."))}
+    first = {n for n in trainable if n.startswith(("background.", "object_match.", "critic."))}
+    assert first | second == trainable
+    assert learned(model, 0, 3, precision) == first  # the third step injects detail with a strength
+    frozen = {k: v.clone() for k, v in model.background_average.state_dict().items()}
+    assert learned(model, 1, 1, precision) == second
+    assert all(torch.equal(v, frozen[k]) for k, v in model.background_average.state_dict().items())
+
+
+@pytest.mark.parametrize("switch", [*OFF, "all"])
+def test_each_idea_can_be_switched_off(switch: str) -> None:
+    model = build(ImbDefGAN, **(OFF if switch == "all" else {switch: OFF[switch]}))
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    found = learned(model, 0, 3) | learned(model, 1, 1)
+    assert found == trainable
+    assert any(n.startswith("object_match.") for n in trainable) == model.hparams["joint_mask"]
+    assert any(".details." in n for n in trainable) == model.hparams["detail"]
+    assert ("branch.smooth" in trainable) == model.hparams["smoothing"]
+    assert any("match.modulate" in n for n in trainable) == model.hparams["mask_aware"]
+
+
+def test_detail_follows_the_progress_of_the_first_stage() -> None:
+    model = build(ImbDefGAN)
+    model.clock.enter(0, 100)
+    assert model.progress == 0
+    model.clock.tick(35)
+    assert model.progress == pytest.approx(0.25)
+    model.clock.enter(1, 100)
+    assert model.progress == 1
+
+
+def test_a_mismatched_pair_counts_half_and_only_if_it_differs() -> None:
+    model = build(ImbDefGAN)
+    real = torch.randn(4, 4, 32, 32)
+
+    class Level(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.new_zeros(len(x)) + self.level
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.level = torch.nn.Parameter(torch.tensor(0.3))
+
+    class Told:
+        def backward(self, loss: torch.Tensor) -> None:
+            self.loss = loss.item()
+
+    told = Told()
+
+    class Turn:
+        def __call__(self, _player: str) -> Turn:
+            return self
+
+        def __enter__(self) -> Told:
+            return told
+
+        def __exit__(self, *_: object) -> None:
+            return
+
+    model.match, model.turn = Level(), Turn()  # type: ignore[assignment]
+    soft = [math.log1p(math.exp(x)) for x in (-0.3, 0.3)]
+    wrong = real.clone()
+    wrong[2:] += 1
+    model.tell("match", real, real, wrong=wrong)
+    assert told.loss == pytest.approx(soft[0] + soft[1] + 0.5 * soft[1], rel=1e-5)
+    model.tell("match", real, real, wrong=real.clone())
+    assert told.loss == pytest.approx(soft[0] + soft[1], rel=1e-5)
+
+
+def test_the_matching_critic_sees_the_mask_at_every_scale() -> None:
+    torch.manual_seed(0)
+    critic = MaskAwareCritic(size=32, base=256, most=16)
+    pairs = torch.randn(2, 4, 32, 32)
+    one = critic(pairs)
+    assert one.shape == (2,)
+    pairs[:, 3] = -pairs[:, 3]
+    assert not torch.isclose(one, critic(pairs)).any()
+    penalty, _ = r1(critic, pairs)
+    penalty.backward()
+    assert all(p.grad.abs().sum() > 0 for n, p in critic.named_parameters() if "weight" in n)
+
+
+def test_an_empty_mask_is_not_valid() -> None:
+    model = build(ImbDefGAN)
+    request = Request(defects=torch.eye(3), product=torch.zeros(3).long())
+    made = sample(model, request)
+    assert torch.equal(made["valid"], made["mask"].flatten(1).any(1))
+    model.branch_average.network.to_mask.bias.data.fill_(-1e6)
+    assert not sample(model, request)["valid"].any()
+
+
+def test_a_batch_of_one_is_refused() -> None:
+    model = build(ImbDefGAN)
+    model.clock.enter(1, 100)
+    with pytest.raises(ValueError, match="batch of 1"):
+        train(model, 1, batch=train_batch({"defect"}, count=1))
+
+
+def test_the_name_says_what_it_is() -> None:
+    assert ImbDefGAN.title == "ImbDef-GAN (reconstruction)"
+    assert "reconstruction from the abstract" in ImbDefGAN.paper
