@@ -10,7 +10,7 @@ import pytest
 
 from defectbench import names
 from defectbench.bench.plan import Source, make_plan
-from defectbench.bench.spec import load_table
+from defectbench.bench.spec_loading import load_table
 from tests.generators import test_contract as contract
 
 NAME = "layer_gan"
@@ -83,6 +83,6 @@ def test_it_resumes_to_the_same_bits(squares, tmp_path):
 def test_its_table_plans(tmp_path):
     path = tmp_path / "layers.yaml"
     path.write_text(block("yaml"))
-    plan = make_plan(load_table(path), "smoke", Source(stand_in=True))
+    plan = make_plan(load_table(path), "smoke", {"mvtec_ad": Source(stand_in=True)})
     assert [cell.label for cell in plan.cells] == ["Raw", "LayerGAN", "CutPaste-real"]
     assert sum(job.stage == "fit" for job in plan.jobs.values()) == 2

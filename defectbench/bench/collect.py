@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,18 +53,43 @@ def number(value: float | None, digits: int = 4) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+Printed = Mapping[tuple[str, ...], float]
+
+
 def published(path: Path | None = None) -> dict[tuple[str, ...], float]:
-    """Read what the papers print, by (paper, table, subset, method, arm, model, metric)."""
+    """Read what the papers print, by (paper, table, dataset, subset, method, arm, model, metric).
+
+    Where one dataset alone has the rest of a key, the key stands there with dataset "" too.
+    """
     path = path or names.tables_folder() / "published.csv"
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    keys = ("paper", "table", "subset", "method", "arm", "model", "metric")
-    return {tuple(row[key] for key in keys): float(row["value"]) for row in rows if row["value"]}
+    keys = ("paper", "table", "dataset", "subset", "method", "arm", "model", "metric")
+    found = {tuple(row[key] for key in keys): float(row["value"]) for row in rows if row["value"]}
+    short = Counter((*key[:2], "", *key[3:]) for key in found)
+    unique = {
+        (*key[:2], "", *key[3:]): value
+        for key, value in found.items()
+        if short[(*key[:2], "", *key[3:])] == 1
+    }
+    return {**unique, **found}
 
 
-def collect(
-    lines: Sequence[Mapping[str, Any]], printed: Mapping[tuple[str, ...], float]
-) -> list[dict[str, str]]:
+def printed_value(
+    plan: Mapping[str, Any], cell: Mapping[str, Any], metric: str, printed: Printed
+) -> float | None:
+    """Find what the paper prints for a cell, in the unit of our metric."""
+    known = plan.get("printed", {}).get(metric, {"metric": metric, "times": 1.0})
+    method, arm = cell.get("published") or (cell["method"], cell["arm"])
+    model = "" if cell["arm"] == "score" else cell["model"]
+    for dataset in (cell["dataset"].removesuffix(" stand-in"), ""):
+        key = (plan["paper"], plan["number"], dataset, cell["subset"], method, arm, model)
+        if (*key, known["metric"]) in printed:
+            return printed[(*key, known["metric"])] / float(known["times"])
+    return None
+
+
+def collect(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str, str]]:
     """Turn records into the rows of the CSV.
 
     Args:
@@ -80,31 +106,68 @@ def collect(
     jobs = {line["id"]: line for line in lines if line["kind"] == "job"}
     failures = {line["id"]: line["reason"] for line in lines if line["kind"] == "failure"}
     rows = []
-    for cell in plan["cells"]:
-        done = [jobs[key] for key in cell["jobs"] if key in jobs]
-        reasons = [failures[key] for key in cell["jobs"] if key in failures and key not in jobs]
+    for cell, columns in [(cell, [cell["jobs"]]) for cell in plan["cells"]] + _averages(plan):
+        wanted = [key for column in columns for key in column]
+        done = [jobs[key] for key in wanted if key in jobs]
+        reasons = [failures[key] for key in wanted if key in failures and key not in jobs]
         shown = cell["metrics"] or list(dict.fromkeys(m for job in done for m in job["metrics"]))
         for metric in shown or [""]:
-            rows.append(_row(plan, cell, metric, done, reasons, printed))
+            values = _by_seed(columns, jobs, metric)
+            rows.append(_row(plan, cell, metric, values, done, reasons, printed))
     return rows
+
+
+def _averages(plan: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], list[list[str]]]]:
+    """Lay out the rows that hold means over subsets: a cell, and its jobs by subset."""
+    if not plan.get("average"):
+        return []
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for cell in plan["cells"]:
+        where = cell["dataset"] if plan["average_over"] == "dataset" else ""
+        groups.setdefault((where, cell["method"], cell["arm"], cell["model"]), []).append(cell)
+    return [
+        (
+            {
+                **members[0],
+                "dataset": " + ".join(dict.fromkeys(m["dataset"] for m in members)),
+                "subset": plan["average"],
+                "jobs": [key for m in members for key in m["jobs"]],
+            },
+            [m["jobs"] for m in members],
+        )
+        for members in groups.values()
+    ]
+
+
+def _by_seed(
+    columns: Sequence[Sequence[str]], jobs: Mapping[str, Mapping[str, Any]], metric: str
+) -> list[float]:
+    """Give a metric for each seed that has it: the mean over subsets, all of which must have it."""
+    values = []
+    for keys in zip(*columns, strict=False):
+        found = [jobs[key]["metrics"].get(metric) if key in jobs else None for key in keys]
+        if all(value is not None for value in found):
+            values.append(sum(float(value) for value in found if value is not None) / len(found))
+    return values
 
 
 def _row(
     plan: Mapping[str, Any],
     cell: Mapping[str, Any],
     metric: str,
+    known: Sequence[float],
     done: Sequence[Mapping[str, Any]],
     reasons: Sequence[str],
-    printed: Mapping[tuple[str, ...], float],
+    printed: Printed,
 ) -> dict[str, str]:
-    values = [job["metrics"].get(metric) for job in done]
-    known = [float(value) for value in values if value is not None]
     summary = summarise(known)
-    if len(known) == 1 and done[0].get("intervals", {}).get(metric):
+    if len(done) == 1 and known and done[0].get("intervals", {}).get(metric):
         low, high = done[0]["intervals"][metric]  # one seed: the score's own bootstrap interval
         summary = replace(summary, low=low, high=high)
     status, reason = "ok", ""
-    if reasons:
+    if not cell["jobs"]:
+        status = reason = "not implemented"
+    elif reasons:
         status, reason = "failed", f"failed: {reasons[0]}"
     elif len(done) < len(cell["jobs"]):
         status = "not run" if not done else "partial"
@@ -112,16 +175,7 @@ def _row(
     elif not known:
         why = next((job["reasons"][metric] for job in done if metric in job.get("reasons", {})), "")
         status, reason = "undefined", why or f"{metric} is undefined on these test images"
-    key = (
-        plan["paper"],
-        plan["number"],
-        cell["subset"],
-        cell["method"],
-        cell["arm"],
-        cell["model"],
-        metric,
-    )
-    paper = printed.get(key)
+    paper = printed_value(plan, cell, metric, printed)
     comparable = paper is not None and known and not cell["stand_in"]
     counts = [job["counts"] for job in done]
     better = next((job["better"].get(metric, "") for job in done), "")

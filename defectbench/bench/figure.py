@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from defectbench.bench.report import CELL
+from defectbench.bench.report import COLUMN
 
 
 def draw_figure(
@@ -24,10 +24,10 @@ def draw_figure(
     from matplotlib.figure import Figure
 
     cells = plan["cells"]
-    labels = {tuple(cell[k] for k in CELL): cell["label"] for cell in cells}  # type: ignore[attr-defined]
+    labels = {tuple(cell[k] for k in COLUMN): cell["label"] for cell in cells}  # type: ignore[attr-defined]
     shown = [row for row in rows if row["metric"] == metric and row["arm"] != "score"]
     panels = list(dict.fromkeys((row["subset"], row["model"]) for row in shown))
-    names = list(dict.fromkeys(labels[tuple(row[k] for k in CELL)] for row in shown))
+    names = list(dict.fromkeys(labels[tuple(row[k] for k in COLUMN)] for row in shown))
     figure = Figure(
         figsize=(1.2 + 2.6 * len(panels), 0.9 + 0.32 * len(names)), layout="constrained"
     )
@@ -37,7 +37,7 @@ def draw_figure(
         for row in shown:
             if (row["subset"], row["model"]) != panel:
                 continue
-            place = names.index(labels[tuple(row[k] for k in CELL)])
+            place = names.index(labels[tuple(row[k] for k in COLUMN)])
             mean = float(row["mean"]) if row["mean"] else math.nan
             if math.isnan(mean):
                 axis.annotate(

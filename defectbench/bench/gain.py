@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from defectbench.bench.collect import number
+from defectbench.bench.collect import Printed, number, printed_value
 from defectbench.bench.spec import ARMS_WITHOUT_METHOD
 from defectbench.bench.stats import paired_gain
 from defectbench.rng import numpy_rng
@@ -37,9 +37,7 @@ GAIN_COLUMNS = (
 resampled within each category; empty with fewer than three pairs in a category."""
 
 
-def gains(
-    lines: Sequence[Mapping[str, Any]], printed: Mapping[tuple[str, ...], float]
-) -> list[dict[str, str]]:
+def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str, str]]:
     """Take every gain that the records of a table allow.
 
     Args:
@@ -51,17 +49,18 @@ def gains(
     """
     plan = [line for line in lines if line["kind"] == "plan"][-1]
     jobs = {line["id"]: line for line in lines if line["kind"] == "job"}
-    baselines: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    baselines: dict[tuple[str, ...], Mapping[str, Any]] = {}
     contestants: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for cell in plan["cells"]:
-        if cell["arm"] in ARMS_WITHOUT_METHOD:
-            baselines[(cell["arm"], cell["model"], cell["subset"])] = cell
-        elif cell["arm"] != "score":
+        kind = cell.get("kind", cell["arm"])
+        if kind in ARMS_WITHOUT_METHOD:
+            baselines[(cell["arm"], *_place(cell))] = cell
+        elif kind != "score" and cell["jobs"]:
             contestants.setdefault((cell["method"], cell["arm"], cell["model"]), []).append(cell)
     rows = []
     for (method, arm, model), cells in contestants.items():
-        for baseline in ARMS_WITHOUT_METHOD:
-            pairs = [(cell, baselines.get((baseline, model, cell["subset"]))) for cell in cells]
+        for baseline in dict.fromkeys(key[0] for key in baselines):
+            pairs = [(cell, baselines.get((baseline, *_place(cell)))) for cell in cells]
             for metric in cells[0]["metrics"]:
                 row = _row(plan, pairs, metric, jobs, printed)
                 if row:
@@ -78,12 +77,17 @@ def gains(
     return rows
 
 
+def _place(cell: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say which cells may be compared: same model and images, and nothing else set apart."""
+    return (cell["model"], cell["dataset"], cell["subset"], cell.get("variant", ""))
+
+
 def _row(
     plan: Mapping[str, Any],
     pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any] | None]],
     metric: str,
     jobs: Mapping[str, Mapping[str, Any]],
-    printed: Mapping[tuple[str, ...], float],
+    printed: Printed,
 ) -> dict[str, str] | None:
     differences: list[float] = []
     groups: list[str] = []
@@ -99,12 +103,9 @@ def _row(
             sign = -1.0 if jobs[with_key]["better"].get(metric) == "lower" else 1.0
             differences.append(sign * (float(sides[0]) - float(sides[1])))
             groups.append(cell["subset"])
-        keys = [
-            (plan["paper"], plan["number"], c["subset"], c["method"], c["arm"], c["model"], metric)
-            for c in (cell, base)
-        ]
-        if all(key in printed for key in keys):
-            paper.append(sign * (printed[keys[0]] - printed[keys[1]]))
+        ours, theirs = (printed_value(plan, c, metric, printed) for c in (cell, base))
+        if ours is not None and theirs is not None:
+            paper.append(sign * (ours - theirs))
     if not differences:
         return None
     first = pairs[0][0]

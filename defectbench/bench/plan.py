@@ -11,24 +11,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from defectbench import names
 from defectbench.bench.job import Job
-from defectbench.bench.spec import (
-    ARMS_WITHOUT_METHOD,
-    EntrySpec,
-    Preset,
-    ScoresSpec,
-    TableSpec,
-)
+from defectbench.bench.spec import TableSpec
 from defectbench.config import UserError, nearest
-
-SCORES_REVISION = 1
-"""Raised when the score stage would give other numbers for the same images."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the images of a table come from.
+    """Where the images of one dataset come from.
 
     Attributes:
         stand_in: whether they are drawn.
@@ -46,8 +36,12 @@ class Cell:
     """One column of one row of the table, for all its metrics.
 
     Attributes:
+        arm: its name in CSVs; "score" for scores of the images themselves.
+        kind: which arm it is, whatever its name.
+        variant: what sets it apart besides method and arm; gains compare within a variant.
+        published: method and arm as `published.csv` names them.
         metrics: which scores are shown; () for all that the jobs give.
-        jobs: ids of the task or score jobs, one per seed.
+        jobs: ids of the task or score jobs, one per seed; none if the method does not exist here.
         fits: ids of the fit jobs behind them.
     """
 
@@ -56,6 +50,9 @@ class Cell:
     subset: str
     method: str
     arm: str
+    kind: str
+    variant: str
+    published: tuple[str, str]
     label: str
     model: str
     task: str
@@ -76,7 +73,7 @@ class Plan:
 
     spec: TableSpec
     preset: str
-    source: Source
+    sources: Mapping[str, Source]
     jobs: Mapping[str, Job]
     cells: Sequence[Cell]
 
@@ -101,6 +98,9 @@ class Plan:
             "title": self.spec.title,
             "preset": self.preset,
             "layout": self.spec.layout.model_dump(),
+            "average": self.spec.average,
+            "average_over": self.spec.average_over,
+            "printed": {k: v.model_dump() for k, v in self.spec.printed.items()},
             "notes": self.spec.notes,
             "about": self.spec.presets[self.preset].about,
             "cells": [asdict(cell) for cell in self.cells],
@@ -125,215 +125,40 @@ def parse_only(pairs: Sequence[str]) -> dict[str, str]:
     return only
 
 
-def make_plan(spec: TableSpec, preset_name: str, source: Source) -> Plan:
+def make_plan(spec: TableSpec, preset_name: str, sources: Mapping[str, Source]) -> Plan:
     """Plan a table.
 
     Args:
         spec: the table.
         preset_name: which preset.
-        source: real or drawn images.
+        sources: real or drawn images, by dataset.
 
     Raises:
         UserError: the preset does not exist, or does not allow stand-ins.
     """
+    from defectbench.bench.planning import Planner
+
     preset = spec.preset(preset_name)
-    if source.stand_in and preset.stand_in is None:
-        raise UserError(
-            f"{spec.name} {preset_name}: needs the real {spec.dataset} and it was not found; "
-            f"give its parent folder with --data ROOT (see: defectbench show {spec.dataset})"
-        )
-    builder = _Builder(spec, preset, source)
+    for name, source in sources.items():
+        if source.stand_in and preset.stand_in is None:
+            raise UserError(
+                f"{spec.name} {preset_name}: needs the real {name} and it was not found; "
+                f"give its parent folder with --data ROOT (see: defectbench show {name})"
+            )
+    planner = Planner(spec, preset, sources)
+    rows, scores = spec.rows(preset), spec.scores_spec(preset)
     cells = [
-        builder.cell(product, entry, model)
-        for product in spec.products
+        planner.task_cell(row, entry, model)
+        for row in rows
         for model in spec.models
         for entry in spec.entries
+        if entry.arm != "ideal" and (not entry.models or model in entry.models)
     ]
-    if spec.scores:
+    if scores:
         cells += [
-            builder.score_cell(product, entry, spec.scores)
-            for product in spec.products
+            planner.score_cell(row, entry, scores)
+            for row in rows
             for entry in spec.entries
-            if entry.arm not in ARMS_WITHOUT_METHOD
+            if entry.arm not in {"raw", "augment"}
         ]
-    return Plan(spec, preset_name, source, builder.jobs, cells)
-
-
-class _Builder:
-    """Gathers the distinct jobs while cells are laid out."""
-
-    def __init__(self, spec: TableSpec, preset: Preset, source: Source) -> None:
-        self.spec, self.preset, self.source = spec, preset, source
-        self.dataset = names.find("datasets", spec.dataset).load()
-        self.jobs: dict[str, Job] = {}
-
-    def add(self, job: Job) -> str:
-        self.jobs.setdefault(job.id, job)
-        return job.id
-
-    def defects(self, product: str) -> tuple[str, ...]:
-        """Give the defect types of a product that the table uses."""
-        given = self.spec.defects.get(product) or self.spec.defects.get("all")
-        if given:
-            return given
-        known = self.dataset.defects.get(product)
-        if not known:
-            raise UserError(
-                f"{self.spec.name}: defects.{product}: {self.spec.dataset} does not say which defects it has; list them"
-            )
-        return tuple(known)
-
-    def prepare(self, product: str) -> str:
-        preset, source = self.preset, self.source
-        images: dict[str, Any]
-        if source.stand_in and preset.stand_in:
-            images = {"stand_in": preset.stand_in.model_dump()}
-        else:
-            images = {"digest": source.digests[product]}
-        spec = {
-            "dataset": self.spec.dataset,
-            "product": product,
-            "defects": list(self.defects(product)),
-            "split": self.spec.split,
-            "size": preset.size,
-            "crop": preset.crop,
-            "normals_per_image": preset.normals_per_image,
-            "revision": self.dataset.revision,
-            **images,
-        }
-        return self.add(Job("prepare", spec, {}, f"prepare {self.spec.dataset}/{product}"))
-
-    def fits(self, product: str, method: str, seed: int) -> dict[str, str]:
-        """Add the fit jobs of a method: one, or one per defect; by role."""
-        entry = names.find("generators", self.spec.methods[method].generator)
-        budget = self.spec.fit_spec(method, self.preset)
-        spec = {
-            "generator": entry.name,
-            "revision": entry.facts.get("revision", 1),
-            "arguments": self.spec.method_arguments(method, self.preset),
-            **budget.model_dump(),
-            "view": self.preset.view.model_dump(),
-            "threads": self.preset.threads,
-            "seed": seed,
-        }
-        data = {"data": self.prepare(product)}
-        if entry.facts.get("scope", "product") == "product":
-            job = Job("fit", spec, data, f"fit {method} {product} seed {seed}")
-            return {"fit": self.add(job)}
-        return {
-            f"fit:{defect}": self.add(
-                Job(
-                    "fit",
-                    {**spec, "defect": defect},
-                    data,
-                    f"fit {method} {product}/{defect} seed {seed}",
-                )
-            )
-            for defect in self.defects(product)
-        }
-
-    def sample(self, product: str, method: str, seed: int) -> tuple[str, dict[str, str]]:
-        fits = self.fits(product, method, seed)
-        asked = self.preset.sample.per_defect
-        counts = {
-            defect: asked if isinstance(asked, int) else self._count(asked, product, defect)
-            for defect in self.defects(product)
-        }
-        spec = {
-            "counts": counts,
-            "batch": self.preset.sample.batch,
-            "composite": self.preset.composite,
-            "threads": self.preset.threads,
-            "seed": seed,
-        }
-        parents = {"data": self.prepare(product), **fits}
-        return self.add(
-            Job("sample", spec, parents, f"sample {method} {product} seed {seed}")
-        ), fits
-
-    def _count(self, asked: Mapping[str, int], product: str, defect: str) -> int:
-        for key in (f"{product}/{defect}", product):
-            if key in asked:
-                return asked[key]
-        raise UserError(
-            f"{self.spec.name}: sample.per_defect: no count for {product}/{defect}; add it"
-        )
-
-    def cell(self, product: str, entry: EntrySpec, model: str) -> Cell:
-        task = names.find("tasks", self.spec.models[model].task)
-        jobs: list[str] = []
-        fits: list[str] = []
-        revision = [f"{task.name}:{task.facts.get('revision', 1)}"]
-        with_method = entry.arm not in ARMS_WITHOUT_METHOD
-        for seed in self.preset.seeds:
-            parents = {"data": self.prepare(product)}
-            if with_method:
-                sample, fitted = self.sample(product, entry.method, seed)
-                parents["synthetic"] = sample
-                fits.extend(fitted.values())
-            spec = {
-                "task": task.name,
-                "revision": task.facts.get("revision", 1),
-                "arguments": self.spec.model_arguments(model, self.preset),
-                "arm": entry.arm,
-                **self.preset.task.model_dump(),
-                "threads": self.preset.threads,
-                "seed": seed,
-            }
-            name = entry.label or (entry.method if with_method else entry.arm)
-            jobs.append(
-                self.add(Job("task", spec, parents, f"{model} {product} {name} seed {seed}"))
-            )
-        if with_method:
-            generator = names.find("generators", self.spec.methods[entry.method].generator)
-            revision.insert(0, f"{generator.name}:{generator.facts.get('revision', 1)}")
-        title = self.dataset.title
-        return Cell(
-            dataset=f"{title} stand-in" if self.source.stand_in else title,
-            stand_in=self.source.stand_in,
-            subset=product,
-            method=entry.method,
-            arm=entry.arm,
-            label=entry.label or (entry.method if with_method else entry.arm),
-            model=model,
-            task=task.name,
-            selection="best on validation" if self.preset.task.select == "best" else "last",
-            revision=" ".join(revision),
-            metrics=self.spec.models[model].metrics or self.spec.metrics,
-            jobs=tuple(jobs),
-            fits=tuple(fits),
-        )
-
-    def score_cell(self, product: str, entry: EntrySpec, scores: ScoresSpec) -> Cell:
-        jobs: list[str] = []
-        fits: list[str] = []
-        for seed in self.preset.seeds:
-            sample, fitted = self.sample(product, entry.method, seed)
-            fits.extend(fitted.values())
-            spec = {
-                "metrics": list(scores.metrics),
-                "replicates": scores.replicates,
-                "revision": SCORES_REVISION,
-                "threads": self.preset.threads,
-                "seed": seed,
-            }
-            parents = {"data": self.prepare(product), "synthetic": sample}
-            label = f"score {entry.label or entry.method} {product} seed {seed}"
-            jobs.append(self.add(Job("score", spec, parents, label)))
-        generator = names.find("generators", self.spec.methods[entry.method].generator)
-        title = self.dataset.title
-        return Cell(
-            dataset=f"{title} stand-in" if self.source.stand_in else title,
-            stand_in=self.source.stand_in,
-            subset=product,
-            method=entry.method,
-            arm="score",
-            label=entry.label or entry.method,
-            model="fidelity",
-            task="score",
-            selection="last",
-            revision=f"{generator.name}:{generator.facts.get('revision', 1)} score:{SCORES_REVISION}",
-            metrics=(),
-            jobs=tuple(jobs),
-            fits=tuple(fits),
-        )
+    return Plan(spec, preset_name, sources, planner.jobs, cells)

@@ -9,7 +9,8 @@ from defectbench.bench.collect import number
 from defectbench.bench.gain import gain_table
 
 DASH = "–"
-CELL = ("subset", "method", "arm", "model")
+CELL = ("dataset", "subset", "method", "arm", "model")
+COLUMN = ("method", "arm", "model")
 
 
 def markdown(
@@ -57,7 +58,9 @@ def markdown(
     )
     if reasons:
         lines += ["Cells without a number:", ""]
-        lines += [f"- {' · '.join(part for part in row[:4] if part)}: {row[4]}" for row in reasons]
+        lines += [
+            f"- {' · '.join(part for part in row[:-1] if part)}: {row[-1]}" for row in reasons
+        ]
         lines += [""]
     if plan["notes"]:
         lines += [plan["notes"]]
@@ -72,14 +75,14 @@ def _table(
     scores: bool,
 ) -> list[str]:
     """Write the cells that show the same metrics, laid out as the table asks; scores have a column per metric."""
-    labels = {tuple(cell[key] for key in CELL): cell["label"] for cell in plan["cells"]}
+    labels = {tuple(cell[key] for key in COLUMN): cell["label"] for cell in plan["cells"]}
     cells: dict[tuple[str, ...], dict[str, dict[str, Mapping[str, str]]]] = {}
     columns: dict[str, None] = {}
     layout: Mapping[str, Any] = (
         {"rows": ["subset", "label"], "columns": "metric"} if scores else plan["layout"]
     )
     for row in rows:
-        named = {**row, "label": labels[tuple(row[key] for key in CELL)]}
+        named = {**row, "label": labels[tuple(row[key] for key in COLUMN)]}
         key = tuple(named[part] for part in layout["rows"])
         columns[named[layout["columns"]]] = None
         cells.setdefault(key, {}).setdefault(named[layout["columns"]], {})[row["metric"]] = row
@@ -109,8 +112,8 @@ def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: 
         if row is None:
             return DASH
         if kind == "ours":
-            if row["status"] == "failed":
-                return "failed"
+            if row["status"] in {"failed", "not implemented"}:
+                return row["status"]
             texts.append(row["mean"] or DASH)
         elif kind == "paper":
             texts.append(row["published"] or DASH)

@@ -15,7 +15,8 @@ from defectbench.bench.gain import GAIN_COLUMNS, gains
 from defectbench.bench.plan import Plan, Source, make_plan
 from defectbench.bench.records import read_records, records_path, update_records
 from defectbench.bench.report import LEADERBOARD_COLUMNS, leaderboard, markdown
-from defectbench.bench.spec import TableSpec, load_table
+from defectbench.bench.spec import TableSpec
+from defectbench.bench.spec_loading import load_table
 from defectbench.bench.store import Store
 from defectbench.config import UserError
 
@@ -64,13 +65,22 @@ class Outcome:
     files: Sequence[Path]
 
 
-def find_source(spec: TableSpec, preset: str, data: Path | None, cache: Path, say: Say) -> Source:
+def find_sources(
+    spec: TableSpec, preset: str, data: Path | None, cache: Path, say: Say
+) -> dict[str, Source]:
+    """Look for each dataset of a table."""
+    return {name: find_source(spec, name, preset, data, cache, say) for name in spec.datasets}
+
+
+def find_source(
+    spec: TableSpec, name: str, preset: str, data: Path | None, cache: Path, say: Say
+) -> Source:
     """Look for the real dataset below a data root; fall back to its stand-in where the preset allows.
 
     Raises:
         UserError: the root does not exist, or real data are needed and missing.
     """
-    dataset = names.find("datasets", spec.dataset).load()()
+    dataset = names.find("datasets", name).load()()
     folder, title = dataset.folder, dataset.title
     chosen = spec.preset(preset)
     if data is not None and not data.is_dir():
@@ -80,15 +90,18 @@ def find_source(spec: TableSpec, preset: str, data: Path | None, cache: Path, sa
         from defectbench.data.digests import source_digest
 
         digests = {
-            product: source_digest(dataset.scan(root, [product]), cache / "digests.json")
-            for product in spec.products
+            subset.product: source_digest(
+                dataset.scan(root, [subset.product]), cache / "digests.json"
+            )
+            for subset in spec.images.values()
+            if (subset.dataset or spec.dataset) == name
         }
         return Source(stand_in=False, root=root, digests=digests)
     if chosen.stand_in is None:
         at = f"{root} does not exist" if root else "no --data was given"
         raise UserError(
             f"{spec.name} {preset}: needs the real {title}, and {at}; put it in ROOT/{folder} and give --data ROOT "
-            f"(how to get it: defectbench show {spec.dataset})"
+            f"(how to get it: defectbench show {name})"
         )
     say(f"{title}: not found{f' in {data}' if data else ''}, drawing its stand-in")
     return Source(stand_in=True)
@@ -97,8 +110,8 @@ def find_source(spec: TableSpec, preset: str, data: Path | None, cache: Path, sa
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
     spec = load_table(names.find_table(name))
-    source = find_source(spec, options.preset, options.data, options.out / "jobs", say)
-    return make_plan(spec, options.preset, source)
+    sources = find_sources(spec, options.preset, options.data, options.out / "jobs", say)
+    return make_plan(spec, options.preset, sources)
 
 
 def run_table(name: str, options: Options, executor: Executor, board: Board, say: Say) -> Outcome:
@@ -200,9 +213,11 @@ def write_pictures(plan: Plan, store: Store, out: Path) -> list[Path]:
     for method in plan.spec.methods:
         samples: dict[str, Path] = {}
         for cell in plan.cells:
-            if cell.method != method or cell.arm not in {"enlarge", "synthetic_only"}:
+            if cell.method != method or not cell.jobs:
                 continue
-            parent = plan.jobs[cell.jobs[0]].parents["synthetic"]
+            parent = plan.jobs[cell.jobs[0]].parents.get("synthetic")
+            if parent is None:
+                continue
             grid = store.folder(parent) / "samples.png"
             if grid.exists():
                 samples.setdefault(cell.subset, grid)
@@ -279,7 +294,7 @@ def describe(plan: Plan, store: Store) -> dict[str, Any]:
         "title": plan.spec.title,
         "preset": plan.preset,
         "about": plan.spec.presets[plan.preset].about,
-        "stand_in": plan.source.stand_in,
+        "stand_in": any(source.stand_in for source in plan.sources.values()),
         "cells": len(plan.cells),
         "stages": stages,
         "jobs": [

@@ -27,10 +27,20 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.bench.stages import JobFailed
     from defectbench.data.module import View
     from defectbench.data.prepare import Prepared, prepare
-    from defectbench.data.synthetic import requests, synthetic_manifest, write_images
+    from defectbench.data.synthetic import Learned, requests, synthetic_manifest, write_images
 
     spec, store = job.spec, context.store
     real = Prepared.open(store.folder(job.parents["data"]) / "cache")
+    source = real
+    if job.parents["source"] != job.parents["data"]:
+        source = Prepared.open(store.folder(job.parents["source"]) / "cache")
+    guided = spec["references"] is not None
+    learned = Learned(
+        source,
+        labels=spec["labels"],
+        products=tuple(spec["references"] or ()),
+        product=spec["product"] or (source.products[0] if len(source.products) == 1 else None),
+    )
     rows: list[dict[str, Any]] = []
     done, total = 0, sum(spec["counts"].values())
     for role, fit in sorted(job.parents.items()):
@@ -42,16 +52,22 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         generator = load_generator(store.folder(fit) / "generator.ckpt")
         view = View(**fitted["view"])
         _, _, only = role.partition(":")
-        counts = {only: spec["counts"][only]} if only else spec["counts"]
+        counts = {
+            defect: count
+            for defect, count in spec["counts"].items()
+            if not only or spec["labels"].get(defect, defect) == only
+        }
         composite = spec["composite"] if view.name == "contents" else "none"
         for asked in requests(
             real,
             counts,
-            reads=generator.reads,
+            reads=generator.reads | ({"reference"} if guided else frozenset()),
             view=view,
             batch=spec["batch"],
             seed=derive(spec["seed"], "sample", only),
             needs_normals=composite != "none",
+            learned=learned,
+            joint=spec["joint"],
         ):
             rng = torch_rng(spec["seed"], "sample", only, asked.index)
             made = finish_sample(

@@ -24,7 +24,8 @@ from defectbench.bench.image_folders import (
 from defectbench.bench.job import Job
 from defectbench.bench.mask_folders import MASK_METRICS, Masked, mask_rows, match_masks, open_masks
 from defectbench.bench.neighbour_sheet import neighbour_sheet
-from defectbench.bench.plan import SCORES_REVISION, Cell
+from defectbench.bench.plan import Cell
+from defectbench.bench.planning import SCORES_REVISION
 from defectbench.bench.provenance import provenance
 from defectbench.bench.records import append_records, read_records, records_path
 from defectbench.bench.store import Store
@@ -310,6 +311,9 @@ def _lines(
         subset="all",
         method=name,
         arm="score",
+        kind="score",
+        variant="",
+        published=(name, ""),
         label=name,
         model="fidelity",
         task="score",

@@ -1,24 +1,24 @@
-"""Table specs: one YAML per table of a paper, read strictly, checked before anything runs; imports no torch.
+"""What a table spec holds: one YAML per table of a paper; imports no torch.
 
-A spec names data, methods, models and entries (method x arm); presets give sizes and budgets. Errors name the file, the
-key, what was expected and what was found.
+A spec names images (subsets), methods, models and entries (columns: a method in an arm); presets give sizes and budgets.
+`spec_loading.py` reads and checks it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from defectbench import names
-from defectbench.config import UserError, load_yaml, nearest
+from defectbench.config import UserError, nearest
 
 Composite = Literal["none", "improved_poisson", "poisson", "alpha"]
 Positive = Annotated[int, Field(gt=0)]
-ARMS_WITHOUT_METHOD = ("raw", "augment")
-Arm = Literal["raw", "augment", "enlarge", "synthetic_only"]
+ARMS_WITHOUT_METHOD = ("raw", "augment", "ideal")
+Arm = Literal["raw", "augment", "ideal", "enlarge", "synthetic_only", "transfer"]
+NOT_IMPLEMENTED = "none"
+"""Stands for the generator of a method that the paper compares and that does not exist here."""
 
 
 class Strict(BaseModel):
@@ -58,8 +58,9 @@ class FitSpec(Strict):
 class SampleSpec(Strict):
     """How many synthetic images are made."""
 
-    per_defect: Positive | Mapping[str, Positive]  # images per defect type, or by product/defect
+    per_defect: Positive | Mapping[str, Positive]  # images per defect type, or by subset/defect
     batch: Positive = 16
+    joint: bool = False  # ask for all defects of a training image at once (multi-label datasets)
 
 
 class TaskSpec(Strict):
@@ -72,6 +73,7 @@ class TaskSpec(Strict):
     normals: int = 0  # real normal training images added to every arm
     augment: tuple[str, ...] = ()  # traditional augmentation that every arm gets
     ratio: float | None = None  # synthetic images per real one; None takes all that were made
+    balance: Literal["none", "defect"] = "none"  # "defect" oversamples minority classes
 
 
 class Preset(Strict):
@@ -93,13 +95,16 @@ class Preset(Strict):
     fits: Mapping[str, Mapping[str, Any]] = Field(
         default_factory=dict
     )  # FitSpec overrides by method
+    subsets: tuple[str, ...] = ()  # rows of the table that this preset runs; all by default
+    scores: tuple[str, ...] = ()  # set metrics in place of the table's, e.g. without downloads
 
 
 class Method(Strict):
     """A generator under the name that the table prints."""
 
-    generator: str
+    generator: str  # "none": the paper has it, this suite has not; its cells say "not implemented"
     arguments: Mapping[str, Any] = Field(default_factory=dict)
+    published: str = ""  # its name in published.csv, if that is another
 
 
 class Model(Strict):
@@ -117,15 +122,57 @@ class ScoresSpec(Strict):
     replicates: Positive = 200  # bootstrap resamples of each interval
 
 
+class PrintedSpec(Strict):
+    """Under which name and in which unit a paper prints one of our scores."""
+
+    metric: str  # name in published.csv
+    times: float = 1.0  # printed value over ours, e.g. 100 where the paper prints percent
+
+
+class SubsetSpec(Strict):
+    """Images of one product: a row of the table, or only something for generators to learn from."""
+
+    product: str
+    dataset: str = ""  # the table's by default
+    defects: tuple[str, ...] = ()  # the table's for this product by default
+    split: str = ""  # the table's by default
+    row: bool = True  # whether it is a row of the table
+
+
 class EntrySpec(Strict):
     """One column of the table: a method in an arm."""
 
     arm: Arm
     method: str = "none"
+    name: str = ""  # of the arm, as CSV and published.csv have it; the arm's own by default
     label: str = ""  # as printed; the method's or the arm's name by default
+    pool: str = ""  # what the generator learns from: a pool or a subset; the row's own by default
+    references: Literal["none", "all", "same", "others"] = "none"  # products to take references of
+    labels: Mapping[str, str] = Field(default_factory=dict)  # what to ask for, by defect of the row
+    real: Positive | None = None  # use at most so many training images of each defect, nested
+    swap: Mapping[str, str] = Field(default_factory=dict)  # subsets to use in place of others
+    models: tuple[str, ...] = ()  # only these models; all by default
+    arguments: Mapping[str, Any] = Field(default_factory=dict)  # over the model's
+    task: Mapping[str, Any] = Field(default_factory=dict)  # over the preset's TaskSpec
+
+    @property
+    def arm_name(self) -> str:
+        """Give the arm's name as CSVs have it."""
+        return self.name or self.arm
+
+    @property
+    def variant(self) -> str:
+        """Say what sets it apart from other entries besides method and arm: gains compare within a variant."""
+        told = {
+            "real": self.real,
+            "swap": dict(self.swap),
+            "arguments": dict(self.arguments),
+            "task": {k: v for k, v in self.task.items() if k not in {"ratio", "balance"}},
+        }
+        return "; ".join(f"{key} {value}" for key, value in told.items() if value)
 
 
-LayoutKey = Literal["subset", "model", "label"]
+LayoutKey = Literal["dataset", "subset", "model", "label"]
 
 
 class LayoutSpec(Strict):
@@ -142,24 +189,61 @@ class TableSpec(Strict):
     paper: str
     table: str
     dataset: str
-    products: tuple[str, ...]
+    products: tuple[str, ...] = ()  # short for subsets of the same names
+    subsets: Mapping[str, SubsetSpec] = Field(default_factory=dict)
+    pools: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # subsets learned together
     defects: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict
     )  # by product; all by default
+    regroup: str = ""  # "dt_gan" or a YAML file: coarser classes in place of the dataset's defects
     split: str
     methods: Mapping[str, Method] = Field(default_factory=dict)
     models: Mapping[str, Model]
     entries: tuple[EntrySpec, ...]
     metrics: tuple[str, ...] = ()
     scores: ScoresSpec | None = None
+    average: str = ""  # name of a row with the mean over subsets, if the paper has one
+    average_over: Literal["dataset", "table"] = "dataset"  # which subsets it is the mean over
+    printed: Mapping[str, PrintedSpec] = Field(default_factory=dict)  # the paper's names of scores
     layout: LayoutSpec = LayoutSpec()
     notes: str = ""
     presets: Mapping[str, Preset]
 
     @model_validator(mode="after")
+    def _subsets_or_products(self) -> TableSpec:
+        if bool(self.products) == bool(self.subsets):
+            raise ValueError("give either products or subsets")
+        for pool, members in self.pools.items():
+            for member in members:
+                if member not in self.images:
+                    raise ValueError(
+                        f"pools.{pool}: no subset {member!r}; {nearest(member, self.images)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _entries_name_methods(self) -> TableSpec:
+        seen: dict[tuple[str, str, str], int] = {}
         for number, entry in enumerate(self.entries):
             where = f"entries[{number}]"
+            for model in entry.models or (*self.models, "scores"):
+                key = (entry.method, entry.arm_name, model)
+                if seen.setdefault(key, number) != number:
+                    raise ValueError(
+                        f"{where}: method {key[0]} and arm {key[1]} are entries[{seen[key]}] already; give it a name"
+                    )
+            for asked, known, what in (
+                ([entry.pool] if entry.pool else [], {*self.pools, *self.images}, "pool"),
+                ([*entry.swap, *entry.swap.values()], {*self.images}, "subset"),
+                (entry.models, {*self.models}, "model"),
+            ):
+                for name in asked:
+                    if name not in known:
+                        raise ValueError(f"{where}: no {what} {name!r}; {nearest(name, known)}")
+            if entry.arm == "transfer" and not entry.pool:
+                raise ValueError(
+                    f"{where}: arm transfer needs a pool: what the generator learns from"
+                )
             if entry.arm in ARMS_WITHOUT_METHOD and entry.method != "none":
                 raise ValueError(
                     f"{where}: arm {entry.arm} takes no method, found {entry.method!r}"
@@ -169,6 +253,21 @@ class TableSpec(Strict):
                     f"{where}: arm {entry.arm} needs a method, found {entry.method!r}; {nearest(entry.method, self.methods)}"
                 )
         return self
+
+    @property
+    def images(self) -> Mapping[str, SubsetSpec]:
+        """Give every set of images by name, rows of the table or not."""
+        return self.subsets or {name: SubsetSpec(product=name) for name in self.products}
+
+    def rows(self, preset: Preset) -> list[str]:
+        """Give the names of the table's rows at a preset."""
+        rows = [name for name, subset in self.images.items() if subset.row]
+        return [name for name in rows if not preset.subsets or name in preset.subsets]
+
+    @property
+    def datasets(self) -> list[str]:
+        """Give the names of all datasets."""
+        return list(dict.fromkeys(s.dataset or self.dataset for s in self.images.values()))
 
     @property
     def name(self) -> str:
@@ -204,161 +303,19 @@ class TableSpec(Strict):
             **(preset.arguments.get(model, {}) if model != spec.task else {}),
         }
 
+    def task_spec(self, entry: EntrySpec, preset: Preset) -> TaskSpec:
+        """Give the task budget of an entry under a preset."""
+        changed = {**preset.task.model_dump(), **entry.task}
+        return TaskSpec.model_validate(changed, strict=False)
+
+    def scores_spec(self, preset: Preset) -> ScoresSpec | None:
+        """Give how synthetic images are scored under a preset."""
+        if not preset.scores:
+            return self.scores
+        replicates = self.scores.replicates if self.scores else ScoresSpec(metrics=()).replicates
+        return ScoresSpec(metrics=preset.scores, replicates=replicates)
+
     def fit_spec(self, method: str, preset: Preset) -> FitSpec:
         """Give the fit budget of a method under a preset."""
         changed = {**preset.fit.model_dump(), **preset.fits.get(method, {})}
         return FitSpec.model_validate(changed, strict=False)
-
-
-def load_table(path: Path) -> TableSpec:
-    """Read and check a table spec: keys, types, names, constructor arguments.
-
-    Raises:
-        UserError: names file, key, what was expected, what was found, and the nearest known key or name.
-    """
-    content = load_yaml(path)
-    if isinstance(content.get("presets"), str):
-        content["presets"] = _presets_of(path, content)
-    try:
-        spec = TableSpec.model_validate(_tuples(content))
-    except ValidationError as error:
-        raise UserError(_explain(path, content, error)) from None
-    _check_names(path, spec)
-    return spec
-
-
-def _presets_of(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the presets of another table, without arguments of methods and models that this one lacks.
-
-    Tables that share presets share every job that both need.
-    """
-    other = load_yaml(names.find_table(content["presets"]))
-    known = {*content.get("methods", {}), *content.get("models", {})}
-    for thing in (*content.get("methods", {}).values(), *content.get("models", {}).values()):
-        known |= {value for key, value in thing.items() if key in {"generator", "task"}}
-    presets = other.get("presets")
-    if not isinstance(presets, dict):
-        raise UserError(
-            f"{path}: presets: {content['presets']} does not hold presets of its own; name one that does"
-        )
-    return {
-        name: {
-            key: {k: v for k, v in value.items() if k in known}
-            if key in {"arguments", "fits"}
-            else value
-            for key, value in preset.items()
-        }
-        for name, preset in presets.items()
-    }
-
-
-def _tuples(node: Any) -> Any:
-    """Turn YAML lists into tuples, which frozen specs hold."""
-    if isinstance(node, dict):
-        return {str(key): _tuples(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return tuple(_tuples(item) for item in node)
-    return node
-
-
-def _explain(path: Path, content: Mapping[str, Any], error: ValidationError) -> str:
-    """Put a pydantic error into one line per problem."""
-    lines = []
-    for problem in error.errors():
-        steps = [str(step) for step in problem["loc"] if "[" not in str(step)]
-        where = ".".join(steps) or "(top)"
-        if problem["type"] == "extra_forbidden":
-            siblings = _known_keys(problem["loc"])
-            lines.append(f"{path}: {where}: unknown key; {nearest(steps[-1], siblings)}")
-        elif problem["type"] == "missing":
-            lines.append(f"{path}: {where}: missing key; add it")
-        else:
-            found = problem.get("input")
-            shown = f", found {found!r}" if not isinstance(found, (dict, tuple)) else ""
-            lines.append(f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')}{shown}")
-    del content
-    return "\n".join(dict.fromkeys(lines))
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    """List the keys allowed at the parent of a location."""
-    model: type[BaseModel] = TableSpec
-    below: dict[str, type[BaseModel]] = {
-        "presets": Preset,
-        "methods": Method,
-        "models": Model,
-        "entries": EntrySpec,
-        "layout": LayoutSpec,
-        "scores": ScoresSpec,
-        "stand_in": StandInSpec,
-        "view": ViewSpec,
-        "fit": FitSpec,
-        "sample": SampleSpec,
-        "task": TaskSpec,
-    }
-    for step in loc[:-1]:
-        model = below.get(str(step), model)
-    return list(model.model_fields)
-
-
-def _check_names(path: Path, spec: TableSpec) -> None:
-    """Check every name and argument against what exists."""
-    dataset = names.find("datasets", spec.dataset, f"{path}: dataset")
-    products = dataset.load().products
-    for product in spec.products if products else ():
-        if product not in products:
-            raise UserError(
-                f"{path}: products: no {product!r} in {spec.dataset}; {nearest(product, products)}"
-            )
-    stem = f"{path.parent.name}/{path.stem}"
-    if path.parent.parent.name in {"benchmarks", "_benchmarks"} and stem != spec.name:
-        raise UserError(
-            f"{path}: paper and table say {spec.name!r}; the file's place says {stem!r}"
-        )
-    for name, method in spec.methods.items():
-        names.find("generators", method.generator, f"{path}: methods.{name}.generator")
-    for name, model in spec.models.items():
-        task = names.find("tasks", model.task, f"{path}: models.{name}.task")
-        known = task.facts.get("better", {})
-        shown = model.metrics or spec.metrics
-        wrong = [metric for metric in shown if metric not in known]
-        if wrong or not shown:
-            wanted = nearest(wrong[0], known) if wrong else f"known: {', '.join(known)}"
-            raise UserError(
-                f"{path}: models.{name}.metrics: {model.task} has no score {', '.join(wrong) or '(none given)'}; {wanted}"
-            )
-    if spec.scores:
-        from defectbench.metrics.catalogue import find
-
-        for metric in spec.scores.metrics:
-            find(metric)
-    for preset_name in spec.presets:
-        _check_preset(path, spec, preset_name)
-
-
-def _check_preset(path: Path, spec: TableSpec, preset_name: str) -> None:
-    """Check the names and arguments that a preset gives."""
-    preset, where = spec.presets[preset_name], f"{path}: presets.{preset_name}"
-    known = {*spec.methods, *spec.models}
-    known |= {method.generator for method in spec.methods.values()}
-    known |= {model.task for model in spec.models.values()}
-    for key in preset.arguments:
-        if key not in known:
-            raise UserError(
-                f"{where}.arguments.{key}: not a method, model, generator or task of this table; {nearest(key, known)}"
-            )
-    for key in preset.fits:
-        if key not in spec.methods:
-            raise UserError(f"{where}.fits.{key}: not a method; {nearest(key, spec.methods)}")
-        try:
-            spec.fit_spec(key, preset)
-        except ValidationError as error:
-            problem = error.errors()[0]
-            place = ".".join(map(str, problem["loc"]))
-            raise UserError(f"{where}.fits.{key}.{place}: {problem['msg']}") from None
-    for name, method in spec.methods.items():
-        entry = names.find("generators", method.generator)
-        entry.check(spec.method_arguments(name, preset), f"{path}: {preset_name}: {name}")
-    for name, model in spec.models.items():
-        entry = names.find("tasks", model.task)
-        entry.check(spec.model_arguments(name, preset), f"{path}: {preset_name}: {name}")

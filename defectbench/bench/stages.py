@@ -99,11 +99,13 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
-    """Draw or find the images, split them, and decode them once."""
+    """Draw or find the images, split them, and decode them once; or put several such caches together."""
     from defectbench.data.prepare import prepare
-    from defectbench.data.splits import split
+    from defectbench.data.splits import at_most, split
 
     spec = job.spec
+    if "pool" in spec:
+        return _pool(job, folder, context)
     dataset = names.find("datasets", spec["dataset"]).load()()
     product = spec["product"]
     if "stand_in" in spec:
@@ -116,8 +118,12 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         root = context.data_root / dataset.folder
     manifest = replace(dataset.scan(root, [product]), stand_in="stand_in" in spec)
     wanted = tuple(spec["defects"])
+    if spec["regroup"]:
+        manifest = _regrouped(manifest, spec)
     known = manifest.table["defects"].map(lambda found: set(found) <= set(wanted))
     manifest = split(replace(manifest.where(known), defects=wanted), spec["split"])
+    if spec["limit"]:
+        manifest = at_most(manifest, spec["limit"])
     prepared = prepare(
         manifest,
         folder / "cache",
@@ -126,16 +132,42 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         normals_per_image=spec["normals_per_image"],
         progress=context.progress,
     )
-    counts = {
+    counts = _counts(prepared)
+    if not counts["test_defective"]:
+        raise JobFailed(
+            f"{spec['dataset']}/{product}: the split leaves {counts}; the test needs defects"
+        )
+    return {"counts": counts, "stand_in": manifest.stand_in}
+
+
+def _counts(prepared: Any) -> dict[str, int]:
+    return {
         f"{part}_{kind}": len(prepared.rows(split=part, defective=defective))
         for part in ("train", "val", "test")
         for kind, defective in (("defective", True), ("normal", False))
     }
-    if not counts["train_defective"] or not counts["test_defective"]:
-        raise JobFailed(
-            f"{spec['dataset']}/{product}: the split leaves {counts}; both train and test need defects"
-        )
-    return {"counts": counts, "stand_in": manifest.stand_in}
+
+
+def _regrouped(manifest: Any, spec: Mapping[str, Any]) -> Any:
+    """Replace a dataset's defects by the coarser classes that the table's mapping gives."""
+    from defectbench.data.regroup import DT_GAN, Regrouping, regroup
+
+    types = {spec["dataset"]: {spec["product"]: dict(spec["regroup"])}}
+    named = replace(manifest, dataset=spec["dataset"])
+    return regroup(named, Regrouping(tuple(spec["defects"]), types, "of the table", DT_GAN))
+
+
+def _pool(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    """Put the caches of several products together."""
+    from defectbench.data.pooling import pool
+    from defectbench.data.prepared import Prepared
+
+    members = {
+        name: Prepared.open(context.store.folder(job.parents[f"{i:02d}"]) / "cache")
+        for i, name in enumerate(job.spec["pool"])
+    }
+    prepared = pool(members, folder / "cache")
+    return {"counts": _counts(prepared), "stand_in": prepared.stand_in}
 
 
 def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
@@ -270,6 +302,7 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         ratio=spec["ratio"],
         seed=spec["seed"],
     )
+    with_normals = None if spec["normals"] else True  # None: every row, defective or not
     task = initialised(
         spec["seed"],
         lambda: cls(
@@ -282,17 +315,16 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     )
     augment = (*chosen.augment, *spec["augment"])
     data = DefectData(
-        [Stream(chosen.images, "train", augment=augment)],
+        [Stream(chosen.images, "train", augment=augment, balance=spec["balance"])],
         batch=spec["batch"],
         seed=derive(spec["seed"], "task"),
     )
-    with_normals = None if spec["normals"] else True  # None: every row, defective or not
     found = train_task(
         task,
         data,
         folder,
         steps=spec["steps"],
-        validation=ImageSet.of(real, real.rows(split="val", defective=with_normals)),
+        validation=chosen.validation,
         test=lambda: ImageSet.of(real, real.rows(split="test", defective=with_normals)),
         evaluate_every=spec["evaluate_every"],
         select=spec["select"],

@@ -82,13 +82,16 @@ def _describe(name: str) -> dict[str, Any]:
         if name in found:
             return _entry(found[name])
     if name in names.tables():
-        from defectbench.bench.spec import load_table
+        from defectbench.bench.spec_loading import load_table
 
         spec = load_table(names.tables()[name])
         return {
             "table": name,
             "title": spec.title,
-            "dataset": f"{spec.dataset} ({', '.join(spec.products)}), split {spec.split}",
+            "images": [
+                f"{key}: {images.dataset or spec.dataset}/{images.product}, split {images.split or spec.split}"
+                for key, images in spec.images.items()
+            ],
             "methods": {k: m.generator for k, m in spec.methods.items()},
             "models": {k: m.task for k, m in spec.models.items()},
             "presets": {k: p.about for k, p in spec.presets.items()},

@@ -3,7 +3,9 @@
 - `raw`: the real training images.
 - `augment`: the same, under traditional augmentation (brightness, rotation, noise: DCDGANc section 3.3).
 - `enlarge`: real and synthetic images together.
-- `synthetic_only`: no real defect image at all (zero-shot); real normals only if the table asks for normals.
+- `synthetic_only`: no real defect image at all (zero-shot); real normals only if the table asks for normals. A fifth of
+  the synthetic images validates, so that no real defect chooses a checkpoint or a threshold either.
+- `transfer`: the same, with images of a generator that learned from other products.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ class TrainingSet:
 
     Attributes:
         images: real and synthetic images.
+        validation: what chooses checkpoint and thresholds; real images where real defects train.
         augment: augmentations that the arm adds.
         n_real: real images with a defect.
         n_synthetic: synthetic images that are used.
@@ -32,6 +35,7 @@ class TrainingSet:
     """
 
     images: ImageSet
+    validation: ImageSet
     augment: tuple[str, ...]
     n_real: int
     n_synthetic: int
@@ -62,14 +66,17 @@ def training_set(
     Raises:
         UserError: an arm lacks what it needs, or nothing usable is left.
     """
+    without_real = arm in {"synthetic_only", "transfer"}
     rows = real.rows(split="train", defective=True)
-    if not len(rows):
+    if without_real:
+        rows = rows[:0]
+    elif not len(rows):
         raise UserError(f"{real.dataset}: no defective training image; check the split")
     chosen = ImageSet.of(real, rows)
-    if arm == "synthetic_only":
-        chosen = ImageSet(parts=())
+    held = real.rows(split="val", defective=None if normals else True)
+    validation = ImageSet.of(real, held)
     n_synthetic = left_out = 0
-    if arm in {"enlarge", "synthetic_only"}:
+    if arm in {"enlarge", "synthetic_only", "transfer"}:
         if synthetic is None:
             raise UserError(f"arm {arm} needs synthetic images; give it a method")
         usable = _usable(synthetic, needs_masks)
@@ -83,20 +90,34 @@ def training_set(
             wanted = min(len(usable), round(ratio * len(rows)))
             usable = numpy_rng(seed, "synthetic").permutation(usable)[:wanted]
             usable.sort()
+        if without_real:
+            usable, apart = _hold_out(usable, seed)
+            good = real.rows(split="val", defective=False) if normals else held[:0]
+            validation = ImageSet.of(synthetic, apart) + ImageSet.of(real, good)
         chosen, n_synthetic = chosen + ImageSet.of(synthetic, usable), len(usable)
     elif arm not in {"raw", "augment"}:
-        raise UserError(f"no arm {arm!r}; known: raw, augment, enlarge, synthetic_only")
+        raise UserError(f"no arm {arm!r}; known: raw, augment, enlarge, synthetic_only, transfer")
     if normals:
         good = real.rows(split="train", defective=False)
         good = np.sort(numpy_rng(seed, "normals").permutation(good)[:normals])
         chosen = chosen + ImageSet.of(real, good)
     return TrainingSet(
         images=chosen,
+        validation=validation,
         augment=("traditional",) if arm == "augment" else (),
-        n_real=0 if arm == "synthetic_only" else len(rows),
+        n_real=len(rows),
         n_synthetic=n_synthetic,
         left_out=left_out,
     )
+
+
+def _hold_out(
+    rows: npt.NDArray[np.int64], seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Divide synthetic images into four fifths that train and a fifth that validates."""
+    order = numpy_rng(seed, "synthetic validation").permutation(rows)
+    apart = len(order) // 5
+    return np.sort(order[apart:]), np.sort(order[:apart])
 
 
 def _usable(synthetic: Prepared, needs_masks: bool) -> npt.NDArray[np.int64]:

@@ -139,7 +139,7 @@ def prepare(
             table = _table(manifest, windows)
             if not len(table):
                 raise UserError(f"{manifest.root}: no mask marks a pixel; nothing to crop")
-            _begin(partial, plan, len(table), size)
+            begin_cache(partial, plan, len(table), size)
             _fill(partial, sources, windows, options, run, progress)
             table["mask_pixels"] = _count_mask_pixels(partial)
             vanished = int(
@@ -155,7 +155,7 @@ def prepare(
                 "stand_in": manifest.stand_in,
                 "masks_without_a_pixel": vanished,
             }
-            _finish(partial, folder, table, header)
+            finish_cache(partial, folder, table, header)
     return Prepared.open(folder)
 
 
@@ -238,7 +238,7 @@ def _table(manifest: Manifest, windows: list[list[Window]]) -> pd.DataFrame:
     return table
 
 
-def _begin(partial: Path, plan: str, images: int, size: int) -> None:
+def begin_cache(partial: Path, plan: str, images: int, size: int) -> None:
     """Lay out empty arrays, unless a killed run of the same plan left them."""
     note = partial / "plan"
     if note.is_file() and note.read_text() == plan:
@@ -344,14 +344,16 @@ def _count_mask_pixels(partial: Path) -> list[int]:
     return [int(mask.sum(dtype=np.int64)) for mask in masks]
 
 
-def _finish(partial: Path, folder: Path, table: pd.DataFrame, header: dict[str, object]) -> None:
+def finish_cache(
+    partial: Path, folder: Path, table: pd.DataFrame, header: dict[str, object]
+) -> None:
     """Write table and header, drop the notes, and put the cache in its place."""
     written = table.copy()
     written["defects"] = written["defects"].map(LIST_SEPARATOR.join)
     written.to_csv(partial / "table.csv", index=False, lineterminator="\n")
     (partial / "prepared.json").write_text(json.dumps(header, indent=1) + "\n")
     for name in ("plan", "done"):
-        (partial / name).unlink()
+        (partial / name).unlink(missing_ok=True)
     old = folder.with_name(f"{folder.name}.old")
     if folder.exists():
         if old.exists():

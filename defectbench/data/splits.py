@@ -21,7 +21,7 @@ import pandas as pd
 from defectbench.config import UserError, nearest
 from defectbench.data.manifest import Manifest
 from defectbench.data.scanning import GOOD
-from defectbench.data.split_rules import RULES, Sides, count, strata_of, take
+from defectbench.data.split_rules import RULES, Part, Sides, count, strata_of, take
 
 VALIDATION: Final = 0.2
 """Share of the training images, by stratum, that validate."""
@@ -91,6 +91,34 @@ def parse(rule: str) -> tuple[str, dict[str, int | float | str]]:
         except ValueError:
             raise wrong from None
     return name, arguments
+
+
+def at_most(manifest: Manifest, limit: int, seed: int = 0) -> Manifest:
+    """Keep at most `limit` training images of each defect; validation and test stay.
+
+    Parts are kept whole and in one seeded order, so a smaller limit keeps a subset of what a larger one keeps.
+
+    Args:
+        manifest: divided by `split`.
+        limit: images of each product and defect.
+        seed: of the order.
+    """
+    sides = Sides(manifest, strata_of(manifest), seed)
+    sides.of_row[:] = manifest.table["split"].tolist()
+    for stratum in sides.strata:
+        if stratum[1] == GOOD:
+            continue
+        training = [p for p in sides.shuffled(stratum, "limit") if sides.on(p) == "train"]
+        kept: list[Part] = []
+        total = 0
+        for part in training:
+            if kept and total + part.images > limit:
+                break
+            kept.append(part)
+            total += part.images
+        sides.put(training, "")
+        sides.put(kept, "train")
+    return _result(manifest, sides.of_row)
 
 
 def split_digest(manifest: Manifest) -> str:

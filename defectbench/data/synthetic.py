@@ -7,7 +7,7 @@ index), so a set can be made in any number of pieces.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,30 @@ class Asked:
         index: number of the first image.
         request: for the generator.
         normals: (B, H, W, 3) uint8: the normal of each request, for compositing; all zero if there are none.
-        provenance: one dictionary per image: label, seed, normal, reference.
+        provenance: one dictionary per image: defects, label, seed, normal, reference.
     """
 
     index: int
     request: Request
     normals: npt.NDArray[np.uint8]
     provenance: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a generator has learned from, where that is not the images it is asked to draw beside.
+
+    Attributes:
+        prepared: the images; only the train split is read, for references and masks.
+        labels: what to ask for, by defect of the target; the same name by default.
+        products: products whose images may be references; all by default.
+        product: what the target's product is called there; the reference's own if it is unknown there.
+    """
+
+    prepared: Prepared
+    labels: Mapping[str, str] = field(default_factory=dict)
+    products: tuple[str, ...] = ()
+    product: str | None = None
 
 
 def requests(
@@ -51,21 +68,29 @@ def requests(
     batch: int,
     seed: int,
     needs_normals: bool = False,
+    learned: Learned | None = None,
+    joint: bool = False,
 ) -> Iterator[Asked]:
     """Ask for `counts[defect]` images of each defect, defect by defect.
 
     Args:
-        prepared: the real images; only its train split is read.
+        prepared: the real images that the synthetic ones join; normals come from its train split.
         counts: images per defect name.
         reads: what the generator's requests must hold.
         view: what the generator sees of reference images.
         batch: images per request; a batch holds one defect.
         seed: seed of the sampling.
         needs_normals: whether normals are needed besides what `reads` says (compositing).
+        learned: what the generator has learned from; `prepared` itself by default.
+        joint: ask for all defects that some training image with this defect has, not for this one alone.
 
     Raises:
         UserError: a defect is unknown, or there are no training normals or references for it.
     """
+    learned = learned or Learned(
+        prepared, product=prepared.products[0] if len(prepared.products) == 1 else None
+    )
+    source = learned.prepared
     normals = prepared.rows(split="train", defective=False)
     if not len(normals) and (needs_normals or "normal" in reads):
         raise UserError(
@@ -73,82 +98,135 @@ def requests(
         )
     number = 0
     for defect, count in counts.items():
-        if defect not in prepared.defects:
-            raise UserError(f"no defect {defect!r}; {nearest(defect, prepared.defects)}")
-        references = prepared.rows(split="train", defect=defect)
+        asked = learned.labels.get(defect, defect)
+        for name, cache in ((defect, prepared), (asked, source)):
+            if name not in cache.defects:
+                raise UserError(f"no defect {name!r}; {nearest(name, cache.defects)}")
+        references = source.rows(split="train", defect=asked)
+        if learned.products:
+            there = source.table["product"].isin(learned.products).to_numpy()
+            references = references[there[references]]
         if not len(references) and reads & {"mask", "reference"}:
             raise UserError(
-                f"{prepared.dataset}: no training image of {defect!r} to take as reference"
+                f"{source.dataset}: no training image of {asked!r} to take as reference"
             )
         for start in range(0, count, batch):
             size = min(batch, count - start)
+            draws = _Draws.make(seed, number, size, normals, references)
             yield _ask(
-                prepared,
-                defect,
-                normals,
-                references,
-                number,
-                size,
-                reads=reads,
-                view=view,
-                seed=seed,
+                prepared, learned, draws, defect, number, reads=reads, view=view, joint=joint
             )
             number += size
 
 
+@dataclass(frozen=True)
+class _Draws:
+    """What is drawn for each image of a batch; -1 where there is nothing to draw from.
+
+    Attributes:
+        rngs: the generator of each, for what is drawn later.
+        normals: rows of the target.
+        references: rows of the source.
+        shapes: rows of the source whose masks are taken.
+    """
+
+    rngs: list[np.random.Generator]
+    normals: list[int]
+    references: list[int]
+    shapes: list[int]
+    seed: int
+
+    @classmethod
+    def make(
+        cls,
+        seed: int,
+        index: int,
+        size: int,
+        normals: npt.NDArray[np.int64],
+        references: npt.NDArray[np.int64],
+    ) -> _Draws:
+        rngs = [numpy_rng(seed, "request", index + i) for i in range(size)]
+        chosen, guides, shapes = (
+            [int(rows[rng.integers(len(rows))]) if len(rows) else -1 for rng in rngs]
+            for rows in (normals, references, references)
+        )
+        return cls(rngs, chosen, guides, shapes, seed)
+
+
 def _ask(
     prepared: Prepared,
+    learned: Learned,
+    draws: _Draws,
     defect: str,
-    normals: npt.NDArray[np.int64],
-    references: npt.NDArray[np.int64],
     index: int,
-    size: int,
     *,
     reads: frozenset[str],
     view: View,
-    seed: int,
+    joint: bool,
 ) -> Asked:
-    side = prepared.images.shape[1]
-    rngs = [numpy_rng(seed, "request", index + i) for i in range(size)]
-    rows = [int(normals[rng.integers(len(normals))]) if len(normals) else -1 for rng in rngs]
-    refs = [
-        int(references[rng.integers(len(references))]) if len(references) else -1 for rng in rngs
-    ]
-    shapes = [
-        int(references[rng.integers(len(references))]) if len(references) else -1 for rng in rngs
-    ]
+    source, size, side = learned.prepared, len(draws.rngs), prepared.images.shape[1]
+    asked = learned.labels.get(defect, defect)
     pictures = np.zeros((size, side, side, 3), dtype=np.uint8)
-    if len(normals):
-        pictures[:] = prepared.images[rows]
-    label = np.zeros((size, len(prepared.defects)), dtype=np.float32)
-    label[:, prepared.defects.index(defect)] = 1
-    table = prepared.table
-    product = table["product"].iloc[rows[0] if len(normals) else refs[0]]
+    has_normals = min(draws.normals) >= 0
+    if has_normals:
+        pictures[:] = prepared.images[draws.normals]
+    label = np.zeros((size, len(source.defects)), dtype=np.float32)
+    label[:, source.defects.index(asked)] = 1
+    if joint:
+        label = source.multi_hot(np.array(draws.references, dtype=np.int64))
     request = Request(
         defects=torch.from_numpy(label),
-        product=torch.full((size,), prepared.products.index(product), dtype=torch.int64),
+        product=torch.tensor(_products(prepared, learned, draws), dtype=torch.int64),
     )
     if "normal" in reads:
         request["normal"] = to_float(torch.from_numpy(pictures).permute(0, 3, 1, 2)).contiguous()
     if "mask" in reads:
         masks = np.stack(
-            [_turn(prepared.masks[s], rng) for s, rng in zip(shapes, rngs, strict=True)]
+            [
+                _turn(source.masks[row], rng)
+                for row, rng in zip(draws.shapes, draws.rngs, strict=True)
+            ]
         )
         request["mask"] = torch.from_numpy(masks).unsqueeze(1).float()
     if "reference" in reads:
-        chosen = ImageSet.of(prepared, np.array(refs, dtype=np.int64))
-        request["reference"] = view.apply(chosen.all())
+        request["reference"] = view.apply(
+            ImageSet.of(source, np.array(draws.references, dtype=np.int64)).all()
+        )
+    back = {learned.labels.get(name, name): name for name in prepared.defects}
+    ids, theirs = prepared.table["id"], source.table["id"]
     provenance = [
         {
+            "defects": tuple(
+                back.get(name, name)
+                for name, there in zip(source.defects, label[i], strict=True)
+                if there
+            )
+            if joint
+            else (defect,),
             "label": defect,
-            "seed": str(seed),
-            "normal": str(table["id"].iloc[rows[i]]) if len(normals) else "",
-            "reference": str(table["id"].iloc[refs[i]]) if "reference" in reads else "",
-            "mask_of": str(table["id"].iloc[shapes[i]]) if "mask" in reads else "",
+            "seed": str(draws.seed),
+            "normal": str(ids.iloc[draws.normals[i]]) if has_normals else "",
+            "reference": str(theirs.iloc[draws.references[i]]) if "reference" in reads else "",
+            "mask_of": str(theirs.iloc[draws.shapes[i]]) if "mask" in reads else "",
         }
         for i in range(size)
     ]
     return Asked(index=index, request=request, normals=pictures, provenance=provenance)
+
+
+def _products(prepared: Prepared, learned: Learned, draws: _Draws) -> list[int]:
+    """Give the product of each request, as an index into what the generator knows."""
+    source = learned.prepared
+    if learned.product in source.products:
+        return [source.products.index(learned.product)] * len(draws.rngs)
+    if source is prepared and min(draws.normals) >= 0:  # a pool draws beside its own normals
+        rows = draws.normals
+    elif min(draws.references) >= 0:
+        rows = draws.references
+    else:
+        return [0] * len(draws.rngs)
+    table = source.table["product"]
+    return [source.products.index(str(table.iloc[row])) for row in rows]
 
 
 def _turn(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
@@ -202,7 +280,6 @@ def synthetic_manifest(
     table = pd.DataFrame(rows)
     table["id"] = [f"{job}/{Path(image).stem}" for image in table["image"]]
     table["product"] = prepared.products[0]
-    table["defects"] = [(label,) for label in table["label"]]
     table["split"], table["source"] = "train", job
     table["group"] = table["id"]
     return Manifest(

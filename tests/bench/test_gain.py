@@ -60,8 +60,8 @@ def test_lower_is_better_turns_the_sign_and_hurting_is_counted():
 
 def test_the_papers_gain_stands_beside():
     printed = {
-        ("p", "1", "a", "G", "enlarge", "U", "f1"): 0.9,
-        ("p", "1", "a", "none", "raw", "U", "f1"): 0.8,
+        ("p", "1", "D", "a", "G", "enlarge", "U", "f1"): 0.9,
+        ("p", "1", "D", "a", "none", "raw", "U", "f1"): 0.8,
     }
     (row,) = gains(records({"a": [0.5]}, {"a": [0.6]}), printed)
     assert row["published_gain"] == "0.1000"
