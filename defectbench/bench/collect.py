@@ -76,10 +76,17 @@ def published(path: Path | None = None) -> dict[tuple[str, ...], float]:
 
 
 def printed_value(
-    plan: Mapping[str, Any], cell: Mapping[str, Any], metric: str, printed: Printed
+    plan: Mapping[str, Any],
+    cell: Mapping[str, Any],
+    metric: str,
+    printed: Printed,
+    *,
+    gain: bool = False,
 ) -> float | None:
-    """Find what the paper prints for a cell, in the unit of our metric."""
+    """Find what the paper prints for a cell, in the unit of our metric: the score, or what it gains."""
     known = plan.get("printed", {}).get(metric, {"metric": metric, "times": 1.0})
+    if known.get("gain", False) != gain:
+        return None
     method, arm = cell.get("published") or (cell["method"], cell["arm"])
     model = "" if cell["arm"] == "score" else cell["model"]
     for dataset in (cell["dataset"].removesuffix(" stand-in"), ""):
@@ -176,7 +183,8 @@ def _row(
         why = next((job["reasons"][metric] for job in done if metric in job.get("reasons", {})), "")
         status, reason = "undefined", why or f"{metric} is undefined on these test images"
     paper = printed_value(plan, cell, metric, printed)
-    comparable = paper is not None and known and not cell["stand_in"]
+    alike = plan.get("printed", {}).get(metric, {}).get("comparable", True)
+    comparable = paper is not None and known and alike and not cell["stand_in"]
     counts = [job["counts"] for job in done]
     better = next((job["better"].get(metric, "") for job in done), "")
     return {

@@ -50,15 +50,16 @@ def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str
     plan = [line for line in lines if line["kind"] == "plan"][-1]
     jobs = {line["id"]: line for line in lines if line["kind"] == "job"}
     baselines: dict[tuple[str, ...], Mapping[str, Any]] = {}
-    contestants: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    contestants: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for cell in plan["cells"]:
         kind = cell.get("kind", cell["arm"])
         if kind in ARMS_WITHOUT_METHOD:
             baselines[(cell["arm"], *_place(cell))] = cell
         elif kind != "score" and cell["jobs"]:
-            contestants.setdefault((cell["method"], cell["arm"], cell["model"]), []).append(cell)
+            key = (cell["dataset"], cell["method"], cell["arm"], cell["model"])
+            contestants.setdefault(key, []).append(cell)
     rows = []
-    for (method, arm, model), cells in contestants.items():
+    for (_, method, arm, model), cells in contestants.items():
         for baseline in dict.fromkeys(key[0] for key in baselines):
             pairs = [(cell, baselines.get((baseline, *_place(cell)))) for cell in cells]
             for metric in cells[0]["metrics"]:
@@ -109,6 +110,10 @@ def _row(
     if not differences:
         return None
     first = pairs[0][0]
+    whole = {**first, "subset": plan.get("average") or first["subset"]}
+    told = printed_value(plan, whole, metric, printed, gain=True)
+    if told is not None:
+        paper = [told]
     found = paired_gain(differences, groups, numpy_rng(0, "gain", metric, first["method"]))
     return {
         "table": plan["table"],
@@ -136,8 +141,8 @@ def gain_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "Mean over categories of the arm minus its baseline, positive = better; 95 % bootstrap interval over seeds; "
         "probability of improvement; categories where it hurts.",
         "",
-        "| Method | Model | Metric | Over | Gain | 95 % interval | P(improves) | Hurts in | Paper |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| Images | Method | Model | Metric | Over | Gain | 95 % interval | P(improves) | Hurts in | Paper |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         name = row["method"] if row["arm"] == "enlarge" else f"{row['method']} ({row['arm']})"
@@ -145,7 +150,7 @@ def gain_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
         if row["ci_low"]:
             interval = f"[{float(row['ci_low']):+.4f}, {float(row['ci_high']):+.4f}]"
         lines.append(
-            f"| {name} | {row['model']} | {row['metric']} | {row['baseline']} | {float(row['gain']):+.4f} "
+            f"| {row['dataset']} | {name} | {row['model']} | {row['metric']} | {row['baseline']} | {float(row['gain']):+.4f} "
             f"| {interval} | {row['improvement_probability'] or '–'} "
             f"| {row['categories_hurt']} of {row['categories']} | {row['published_gain'] or '–'} |"
         )

@@ -127,6 +127,10 @@ class PrintedSpec(Strict):
 
     metric: str  # name in published.csv
     times: float = 1.0  # printed value over ours, e.g. 100 where the paper prints percent
+    gain: bool = False  # True: the paper prints what the score gains, not the score
+    comparable: bool = (
+        True  # False: another protocol; shown beside ours, but no difference is taken
+    )
 
 
 class SubsetSpec(Strict):
@@ -137,6 +141,7 @@ class SubsetSpec(Strict):
     defects: tuple[str, ...] = ()  # the table's for this product by default
     split: str = ""  # the table's by default
     row: bool = True  # whether it is a row of the table
+    paper: bool = True  # whether the paper has this row; False for what we add
 
 
 class EntrySpec(Strict):
@@ -152,6 +157,7 @@ class EntrySpec(Strict):
     real: Positive | None = None  # use at most so many training images of each defect, nested
     swap: Mapping[str, str] = Field(default_factory=dict)  # subsets to use in place of others
     models: tuple[str, ...] = ()  # only these models; all by default
+    paper: bool = True  # whether the paper has this column; False for controls that we add
     arguments: Mapping[str, Any] = Field(default_factory=dict)  # over the model's
     task: Mapping[str, Any] = Field(default_factory=dict)  # over the preset's TaskSpec
 
@@ -198,7 +204,7 @@ class TableSpec(Strict):
     regroup: str = ""  # "dt_gan" or a YAML file: coarser classes in place of the dataset's defects
     split: str
     methods: Mapping[str, Method] = Field(default_factory=dict)
-    models: Mapping[str, Model]
+    models: Mapping[str, Model] = Field(default_factory=dict)
     entries: tuple[EntrySpec, ...]
     metrics: tuple[str, ...] = ()
     scores: ScoresSpec | None = None
@@ -310,10 +316,9 @@ class TableSpec(Strict):
 
     def scores_spec(self, preset: Preset) -> ScoresSpec | None:
         """Give how synthetic images are scored under a preset."""
-        if not preset.scores:
+        if self.scores is None or not preset.scores:
             return self.scores
-        replicates = self.scores.replicates if self.scores else ScoresSpec(metrics=()).replicates
-        return ScoresSpec(metrics=preset.scores, replicates=replicates)
+        return ScoresSpec(metrics=preset.scores, replicates=self.scores.replicates)
 
     def fit_spec(self, method: str, preset: Preset) -> FitSpec:
         """Give the fit budget of a method under a preset."""

@@ -43,7 +43,8 @@ def load_table(path: Path) -> TableSpec:
         UserError: names file, key, what was expected, what was found, and the nearest known key or name.
     """
     content = load_yaml(path)
-    if isinstance(content.get("presets"), str):
+    presets = content.get("presets")
+    if isinstance(presets, str) or (isinstance(presets, dict) and "like" in presets):
         content["presets"] = _presets_of(path, content)
     try:
         spec = TableSpec.model_validate(_tuples(content))
@@ -56,25 +57,33 @@ def load_table(path: Path) -> TableSpec:
 def _presets_of(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """Take the presets of another table, without arguments of methods and models that this one lacks.
 
-    Tables that share presets share every job that both need.
+    Tables that share presets share every job that both need. `presets: NAME` takes them as they are; with
+    `presets: {like: NAME, smoke: {...}}` the keys given replace those of the other table.
     """
-    other = load_yaml(names.find_table(content["presets"]))
+    asked = content["presets"]
+    changes = {} if isinstance(asked, str) else {k: v for k, v in asked.items() if k != "like"}
+    name = asked if isinstance(asked, str) else asked["like"]
+    other = load_yaml(names.find_table(name)).get("presets")
+    if not isinstance(other, dict) or "like" in other:
+        raise UserError(
+            f"{path}: presets: {name} does not hold presets of its own; name one that does"
+        )
+    for preset, changed in changes.items():
+        if preset not in other or not isinstance(changed, dict):
+            raise UserError(
+                f"{path}: presets.{preset}: {name} has none such; {nearest(preset, other)}"
+            )
     known = {*content.get("methods", {}), *content.get("models", {})}
     for thing in (*content.get("methods", {}).values(), *content.get("models", {}).values()):
         known |= {value for key, value in thing.items() if key in {"generator", "task"}}
-    presets = other.get("presets")
-    if not isinstance(presets, dict):
-        raise UserError(
-            f"{path}: presets: {content['presets']} does not hold presets of its own; name one that does"
-        )
     return {
-        name: {
+        preset: {
             key: {k: v for k, v in value.items() if k in known}
             if key in {"arguments", "fits"}
             else value
-            for key, value in preset.items()
+            for key, value in {**held, **changes.get(preset, {})}.items()
         }
-        for name, preset in presets.items()
+        for preset, held in other.items()
     }
 
 
