@@ -113,6 +113,7 @@ class Model(Strict):
     task: str
     arguments: Mapping[str, Any] = Field(default_factory=dict)
     metrics: tuple[str, ...] = ()  # which of its scores are shown; the table's by default
+    paper: bool = True  # whether the paper has this model
 
 
 class ScoresSpec(Strict):
