@@ -182,6 +182,11 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.module import DefectData, ImageSet, Stream, View, contents_background
     from defectbench.data.prepare import Prepared
 
+    machine = Machine(**context.machine)
+    if machine.devices > 1 and machine.rank is None:
+        from defectbench.bench.distributed import fit_on_devices
+
+        return fit_on_devices(job, folder, context)
     spec = job.spec
     prepared = Prepared.open(context.store.folder(job.parents["data"]) / "cache")
     entry = names.find("generators", spec["generator"])
@@ -221,7 +226,6 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if not last.exists():
         some = normals.subset(np.arange(min(len(normals), 1000))) if len(normals) else defects
         generator.observe(view.apply(defects.all()), some.all())
-    machine = Machine(**context.machine)
     generator = fit_generator(
         generator,
         data,
@@ -234,8 +238,10 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     )
     check_finite(generator)
     seen = {"name": view.name, "background": view.background, "dilate": view.dilate}
-    save_generator(generator, entry.name, folder / "generator.ckpt", seen)
-    last.unlink(missing_ok=True)
+    if machine.leads:
+        save_generator(generator, entry.name, folder / "generator.ckpt", seen)
+    if machine.rank is None:
+        last.unlink(missing_ok=True)
     return {
         "view": seen,
         "counts": {"defective": len(defects), "normal": len(normals)},
@@ -328,7 +334,7 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         test=lambda: ImageSet.of(real, real.rows(split="test", defective=with_normals)),
         evaluate_every=spec["evaluate_every"],
         select=spec["select"],
-        machine=Machine(**{**context.machine, "devices": 1, "nodes": 1}),
+        machine=Machine(**{**context.machine, "devices": 1}),
         on_progress=context.progress,
     )
     for name in ("last.ckpt", "best.pt"):

@@ -38,15 +38,15 @@ class Machine:
 
     Attributes:
         accelerator: "cpu", "gpu" or "auto".
-        devices: processes of one node; more than one means DDP.
-        nodes: number of nodes.
+        devices: how many; more than one means DDP, one process each.
+        rank: which of these processes this one is; None before they are started (`bench/distributed.py`).
         precision: Lightning's name; "auto" is bf16-mixed on CUDA and 32-true elsewhere.
         loader_workers: processes that make batches ahead.
     """
 
     accelerator: str = "auto"
     devices: int = 1
-    nodes: int = 1
+    rank: int | None = None
     precision: str = "auto"
     loader_workers: int = 0
 
@@ -54,6 +54,11 @@ class Machine:
     def on_cuda(self) -> bool:
         """Whether trainings run on a CUDA device."""
         return self.accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return not self.rank
 
     def resolved_precision(self) -> str:
         """Give the precision that "auto" stands for."""
@@ -98,15 +103,17 @@ def make_trainer(machine: Machine, callbacks: list[Callback], **options: Any) ->
         callbacks: ours.
         options: further arguments of `lightning.Trainer`.
     """
+    from lightning.fabric.plugins.environments import LightningEnvironment
+
     if machine.on_cuda:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
-    many = machine.devices * machine.nodes > 1
+    many = machine.devices > 1
     return Trainer(
         accelerator="gpu" if machine.on_cuda else "cpu",
         devices=machine.devices,
-        num_nodes=machine.nodes,
         strategy="ddp_find_unused_parameters_true" if many else "auto",
+        plugins=[LightningEnvironment()] if many else None,  # whatever cluster this machine is of
         precision=machine.resolved_precision(),
         logger=False,
         enable_checkpointing=False,
@@ -293,7 +300,7 @@ def fit_generator(
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / LAST
     reached = peek_clock(last) if last.exists() else None
-    if reached:
+    if reached and machine.leads:
         trim_curve(folder / CURVES, reached["stage"], reached["step"])
     for number, stage in enumerate(generator.stages(images)):
         if reached and (number < reached["stage"]):
