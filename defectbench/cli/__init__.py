@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -22,6 +24,17 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 
+class Stopped(BaseException):
+    """The user pressed Ctrl-C. Typer and Lightning end the process on a KeyboardInterrupt in ways of their own."""
+
+
+def _stop(*_: object) -> NoReturn:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # the way out is short; a second Ctrl-C shall not cut it
+    raise Stopped
+
+
 def main() -> None:
     """Run the command line; errors of the user's are told without a traceback."""
     # Sums of NumPy's linear algebra depend on its threads, and so would the bytes of a table.
@@ -35,6 +48,7 @@ def main() -> None:
         tables,
     )
 
+    signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except UserError as error:
@@ -42,8 +56,12 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
-    except KeyboardInterrupt:
-        errors.print("stopped; finished jobs are kept, run the same command again to go on")
+    except Stopped:
+        errors.print(
+            "stopped: what is finished is kept, and a fit that was running goes on from its last checkpoint; "
+            "run the same command again",
+            soft_wrap=True,
+        )
         sys.exit(130)
     except OSError as error:
         errors.print(

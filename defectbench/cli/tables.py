@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,26 +67,18 @@ def plan(
     console.print(f"{told['cells']} cells; {fits} fits serve them all")
 
 
-def make_executor(on: str, workers: int) -> Any:
+def make_executor(on: str, workers: int, machine: Mapping[str, Any]) -> Any:
     """Build the executor that `--on` names."""
     if on == "inline":
         from defectbench.bench.executors.inline import Inline
 
         return Inline()
     if on == "local":
-        from defectbench.bench.executors.local import Local
+        from defectbench.bench.executors.local import Local, cuda_devices
 
-        gpus = _gpus()
-        return Local(workers or gpus or os.cpu_count() or 1, gpus)
+        gpus = () if machine["accelerator"] == "cpu" else cuda_devices()
+        return Local(workers, gpus, machine["devices"])
     raise UserError(f"--on {on}: expected inline or local")
-
-
-def _gpus() -> int:
-    """Count CUDA devices without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([d for d in visible.split(",") if d.strip()])
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
 @app.command()
@@ -148,7 +140,7 @@ def run(
     told = []
     for table in tables:
         with LiveBoard(console, quiet=as_json) as board:
-            outcome = run_table(table, options, make_executor(on, workers), board, say)
+            outcome = run_table(table, options, make_executor(on, workers, machine), board, say)
         unexpected |= dict(outcome.failed)
         fits = sum(job.stage == "fit" for job in outcome.plan.jobs.values())
         told.append(

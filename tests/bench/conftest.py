@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +78,16 @@ def call(*arguments: object, **environment: str) -> subprocess.CompletedProcess[
         check=False,
         env={**os.environ, "COLUMNS": "200", **environment},
     )
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
+    """Ask again and again until the answer is not empty; starved machines are slow."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.bench.conftest import call, command
+from tests.bench.conftest import call, command, wait_for
 from tests.bench.test_bad_input import refused
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -75,15 +74,6 @@ def processes_of(folder: Path) -> list[int]:
         except OSError:
             continue
     return found
-
-
-def wait_for(what, seconds: float = 120):
-    for _ in range(int(seconds * 20)):
-        found = what()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,26 @@
-"""Do jobs in persistent worker processes of this machine: one per GPU, or N on the CPU, in the order of the graph."""
+"""Do jobs in persistent worker processes of this machine: each on GPUs of its own, or N on the CPU, in graph order."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
 
 from defectbench.bench.executors import Board, block_if_hopeless
 from defectbench.bench.job import Job
+from defectbench.bench.lifeline import end_with
 from defectbench.bench.stages import Context, execute
 from defectbench.config import UserError
 
 TRIES = 2
+GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass
@@ -29,12 +34,18 @@ class Worker:
 
 def _serve(pipe: Connection, context: Context, device: str | None) -> None:
     """Do the jobs that come through the pipe until it closes."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is the parent's to hear; it ends its workers
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        end_with(parent.sentinel)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     while True:
         try:
             content = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         job = Job.from_json(content)
 
@@ -46,36 +57,50 @@ def _serve(pipe: Connection, context: Context, device: str | None) -> None:
         except UserError as error:
             _tell(pipe, ("abort", job.id, str(error), 0))
             continue
-        except KeyboardInterrupt:
-            return
         _tell(pipe, ("ended", job.id, 0, 0))
 
 
 def _tell(pipe: Connection, message: tuple[Any, ...]) -> None:
-    """Send a message to the parent; a parent that was killed needs no worker, so end at once then."""
+    """Send a message to the parent; one that is gone needs no worker."""
     try:
         pipe.send(message)
     except OSError:
         os._exit(1)
 
 
+def cuda_devices() -> tuple[str, ...]:
+    """Name the CUDA devices that this process may use, as `CUDA_VISIBLE_DEVICES` has them; imports no torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return tuple(str(n) for n in range(len(list(GPUS.glob("*")))))
+    named = (name.strip() for name in visible.split(","))
+    return tuple(takewhile(lambda name: name not in {"", "-1"}, named))  # as CUDA reads the list
+
+
 class Local:
     """Several worker processes.
 
     Args:
-        workers: how many.
-        gpus: number of CUDA devices to share out, one per worker; 0 for the CPU.
+        workers: how many; 0 for one per share of the GPUs, or per core without any.
+        gpus: names of CUDA devices to share out; none for the CPU.
+        gpus_each: how many of them each worker gets.
     """
 
-    def __init__(self, workers: int, gpus: int = 0) -> None:
-        """Keep the numbers; processes start with the first job."""
-        self.workers, self.gpus = max(workers, 1), gpus
+    def __init__(self, workers: int = 0, gpus: Sequence[str] = (), gpus_each: int = 1) -> None:
+        """Share the devices out; processes start with the first job."""
+        whole = range(0, max(len(gpus) - gpus_each + 1, 1), gpus_each)
+        self.shares = [",".join(gpus[i : i + gpus_each]) for i in whole] if gpus else []
+        self.workers = workers or len(self.shares) or os.cpu_count() or 1
         self._spawn = multiprocessing.get_context("spawn")
+
+    def devices_of(self, number: int) -> str | None:
+        """Give what worker `number` sees as `CUDA_VISIBLE_DEVICES`; None leaves it as it is."""
+        return self.shares[number % len(self.shares)] if self.shares else None
 
     def _start(self, number: int, context: Context) -> Worker:
         mine, theirs = self._spawn.Pipe()
-        device = str(number % self.gpus) if self.gpus else None
-        process = self._spawn.Process(target=_serve, args=(theirs, context, device), daemon=True)
+        arguments = (theirs, context, self.devices_of(number))
+        process = self._spawn.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         theirs.close()
         return Worker(process, mine)
