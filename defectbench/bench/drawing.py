@@ -57,7 +57,7 @@ def draw(checkpoint: Path, wish: Wish, out: Path) -> dict[str, Any]:
 
     from defectbench.batch import Batch, Request, to_float
     from defectbench.bench.loading import load_generator, read_checkpoint
-    from defectbench.bench.sampling import finish_sample, synthesise
+    from defectbench.bench.sampling import compositing, finish_sample, synthesise
     from defectbench.data.module import View
     from defectbench.data.synthetic import write_images
     from defectbench.imaging.grid import grid
@@ -70,7 +70,7 @@ def draw(checkpoint: Path, wish: Wish, out: Path) -> dict[str, Any]:
     size = generator.size
     weights = _weights(name, generator, wish)
     normals = _normals(wish, size)
-    blends = view.name == "contents" and wish.composite != "none" and normals is not None
+    composite = compositing(generator, view, wish.composite) if normals is not None else "none"
     if normals is None and "normal" in generator.reads:
         raise UserError(
             f"{name} starts from a normal image: give --normal IMAGE or a folder of them"
@@ -110,7 +110,7 @@ def draw(checkpoint: Path, wish: Wish, out: Path) -> dict[str, Any]:
         synthesise(generator, request, torch_rng(wish.seed, "draw")),
         chosen if chosen is not None else np.zeros((count, size, size, 3), np.uint8),
         view,
-        wish.composite if blends else "none",
+        composite,
         generator.mask_source,
     )
     out.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from defectbench.rng import derive, torch_rng
 
 if TYPE_CHECKING:
     from defectbench.bench.stages import Context
+    from defectbench.data.module import View
 
 LARGEST_DEFECT = 0.6
 """Share of the image above which watershed has found no defect but the whole picture."""
@@ -57,7 +58,7 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             for defect, count in spec["counts"].items()
             if not only or spec["labels"].get(defect, defect) == only
         }
-        composite = spec["composite"] if view.name == "contents" else "none"
+        composite = compositing(generator, view, spec["composite"])
         for asked in requests(
             real,
             counts,
@@ -93,6 +94,15 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     _draw_grid(folder, manifest)
     invalid = sum(row["mask_source"] in {"invalid", "none"} for row in rows)
     return {"counts": {"images": len(rows), "without_mask": invalid}}
+
+
+def compositing(generator: Any, view: View, wish: str) -> str:
+    """Say how a generator's images are blended into normals: as wished if it draws contents, else "none".
+
+    One that paints on the normal it was given, with a mask of its own, has done so itself whatever view it learned from.
+    """
+    paints = "normal" in generator.reads and generator.mask_source in {"native", "input"}
+    return wish if view.name == "contents" and not paints else "none"
 
 
 def synthesise(generator: Any, request: Any, rng: Any) -> Any:

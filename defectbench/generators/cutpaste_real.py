@@ -34,6 +34,7 @@ class CutPasteReal(Generator):
     mask_source: ClassVar[MaskSource] = "native"
     tiny: ClassVar[Mapping[str, Any]] = {}
     learns: ClassVar[bool] = False
+    revision: ClassVar[int] = 2
 
     def __init__(
         self,

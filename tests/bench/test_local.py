@@ -79,7 +79,11 @@ def processes_of(session: int) -> list[str]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "cmdline").read_bytes().decode().replace("\0", " ")
-            if os.getsid(int(entry.name)) == session and "resource_tracker" not in line and line.strip():
+            if (
+                os.getsid(int(entry.name)) == session
+                and "resource_tracker" not in line
+                and line.strip()
+            ):
                 found.append(line)
         except OSError:
             continue
