@@ -23,12 +23,14 @@ class Source:
     Attributes:
         stand_in: whether they are drawn.
         root: the dataset's folder; None for a stand-in.
-        digests: hash of the files by product; empty for a stand-in, whose spec says everything.
+        digests: hash of rows and files by product; empty for a stand-in, whose spec says everything.
+        defects: what the images show by product, for datasets that do not say it of themselves.
     """
 
     stand_in: bool
     root: Path | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    defects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Planner:
         """Give the defects of a subset that the table uses.
 
         Raises:
-            UserError: neither the table nor the dataset names them.
+            UserError: neither table, dataset nor images name them.
         """
         subset = self.spec.images[name]
         if self.regrouping:
@@ -72,7 +72,8 @@ class Planner:
         if given:
             return given
         dataset = self.datasets[self.dataset_of(subset)]
-        known = dataset.defects.get(subset.product)
+        source = self.sources[self.dataset_of(subset)]
+        known = dataset.defects.get(subset.product) or source.defects.get(subset.product)
         if not known:
             raise UserError(
                 f"{self.spec.name}: defects.{subset.product}: {dataset.title} does not say which defects it has; list them"

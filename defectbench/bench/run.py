@@ -83,22 +83,26 @@ def find_source(
     dataset = names.find("datasets", name).load()()
     folder, title = dataset.folder, dataset.title
     chosen = spec.preset(preset)
-    if data is not None and not data.is_dir():
+    if data is not None and not data.exists():
         raise UserError(f"{data}: no such folder; --data names the folder that holds {folder}/")
-    root = data / folder if data is not None else None
-    if root is not None and root.is_dir():
-        from defectbench.data.digests import source_digest
+    root = dataset.find(data) if data is not None else None
+    if root is not None:
+        from defectbench.data.digests import data_digest
 
-        digests = {
-            subset.product: source_digest(
-                dataset.scan(root, [subset.product]), cache / "digests.json"
-            )
+        products = {
+            subset.product
             for subset in spec.images.values()
             if (subset.dataset or spec.dataset) == name
         }
-        return Source(stand_in=False, root=root, digests=digests)
+        scanned = {product: dataset.scan(root, [product]) for product in sorted(products)}
+        return Source(
+            stand_in=False,
+            root=root,
+            digests={p: data_digest(m, cache / "digests.json") for p, m in scanned.items()},
+            defects={p: m.defects for p, m in scanned.items()},
+        )
     if chosen.stand_in is None:
-        at = f"{root} does not exist" if root else "no --data was given"
+        at = f"{data / folder} does not exist" if data else "no --data was given"
         raise UserError(
             f"{spec.name} {preset}: needs the real {title}, and {at}; put it in ROOT/{folder} and give --data ROOT "
             f"(how to get it: defectbench show {name})"

@@ -112,10 +112,11 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         drawn = dict(spec["stand_in"])
         drawn["seed"] = derive(drawn["seed"], "stand-in", product)
         root = dataset.standin(folder / "raw", products=[product], **drawn)
-    elif context.data_root is None:
-        raise UserError(f"{spec['dataset']}: give the folder that holds it with --data ROOT")
     else:
-        root = context.data_root / dataset.folder
+        found = dataset.find(context.data_root) if context.data_root else None
+        if found is None:
+            raise UserError(f"{spec['dataset']}: give the folder that holds it with --data ROOT")
+        root = found
     manifest = replace(dataset.scan(root, [product]), stand_in="stand_in" in spec)
     wanted = tuple(spec["defects"])
     if spec["regroup"]:

@@ -319,8 +319,8 @@ def _find(dataset: Dataset, data: Path | None) -> Path:
         )
     if not data.is_dir():
         return data
-    inside = child(data, dataset.folder)
-    if inside is not None and inside.is_dir():
+    inside = dataset.find(data)
+    if inside is not None:
         return inside
     others = [name for name in names.entries("datasets") if child(data, name) is not None]
     if others and dataset.products:  # a data root, not a dataset

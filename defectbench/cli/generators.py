@@ -44,7 +44,9 @@ def fit(
         str, typer.Argument(help="Name of a generator (`defectbench list generators`).")
     ],
     dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mvtec_ad",
-    product: Annotated[str, typer.Option(help="Which product of it.")] = "wood",
+    product: Annotated[
+        str, typer.Option(help="Which product of it; wood, or else the first, without this.")
+    ] = "",
     data: DataRoot = None,
     out: Annotated[
         Path, typer.Option(help="Where checkpoint, loss curves and sample grids go.")
@@ -98,14 +100,13 @@ def fit(
     if background != "auto" and not background.isdigit():
         raise UserError(f"--background {background}: expected auto or a grey value from 0 to 255")
     source = names.find("datasets", dataset).load()()
-    known = source.defects.get(product, ())
+    product, known, images_spec = _source_spec(source, product, data, standin_size)
     if entry.facts.get("scope") == "defect" and not defect:
         raise UserError(
             f"{generator} learns one defect type per model: give --defect; known: {', '.join(known)}"
         )
     if defect and known and defect not in known:
         raise UserError(f"--defect {defect}: {nearest(defect, known)}")
-    images_spec = _source_spec(source, product, data, standin_size)
     prepare = Job(
         "prepare",
         {
@@ -164,18 +165,39 @@ def fit(
     console.print(f"{out / 'generator.ckpt'}", markup=False, soft_wrap=True)
 
 
-def _source_spec(source: Any, product: str, data: Path | None, standin_size: int) -> dict[str, Any]:
-    """Say where the images come from, as a prepare job's spec has it."""
-    if data is not None and not data.is_dir():
+def _source_spec(
+    source: Any, product: str, data: Path | None, standin_size: int
+) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    """Say where the images come from.
+
+    Returns:
+        the product, its defects (found in the images where the dataset does not say them), and how a prepare job's
+        spec names the images.
+    """
+    if data is not None and not data.exists():
         raise UserError(
             f"{data}: no such folder; --data names the folder that holds {source.folder}/"
         )
-    if data is not None and (data / source.folder).is_dir():
-        from defectbench.data.digests import source_digest
+    product = product or ("wood" if "wood" in source.products else "")
+    product = product or next(iter(source.products), "")
+    root = source.find(data) if data is not None else None
+    if root is not None:
+        from defectbench.data.digests import data_digest
 
-        return {"digest": source_digest(source.scan(data / source.folder, [product]))}
+        manifest = source.scan(root, [product] if product else None)
+        product = product or manifest.products[0]
+        if len(manifest.products) > 1:
+            manifest = source.scan(root, [product])
+        known = source.defects.get(product) or manifest.defects
+        return product, known, {"digest": data_digest(manifest)}
+    if not source.products:
+        at = f"{data}: none there" if data else "none was given"
+        raise UserError(f"{source.title}: {at}; give your images with --data. {source.obtain}")
+    if product not in source.products:
+        raise UserError(f"--product {product}: {nearest(product, source.products)}")
     errors.print(f"{source.title}: not found, drawing its stand-in", markup=False)
-    return {"stand_in": {"size": standin_size, "normals": 60, "defective": 24, "seed": 0}}
+    drawn = {"size": standin_size, "normals": 60, "defective": 24, "seed": 0}
+    return product, source.defects[product], {"stand_in": drawn}
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from defectbench.data.manifest import Manifest
+from defectbench.data.scanning import child
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ class Dataset(ABC):
     """Expected number of images by `product/split/defect` as published; normal is `good`."""
     revision: ClassVar[int] = 1
     """Raised when a change moves what is scanned or drawn."""
+
+    def find(self, data: Path) -> Path | None:
+        """Find the dataset below a data root.
+
+        Args:
+            data: folder that holds `folder` among others.
+
+        Returns:
+            What `scan` takes; None if it is not there.
+        """
+        found = child(data, self.folder)
+        return found if found is not None and found.is_dir() else None
 
     @abstractmethod
     def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:

@@ -48,6 +48,25 @@ def source_digest(manifest: Manifest, memo: Path | None = None) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def data_digest(manifest: Manifest, memo: Path | None = None) -> str:
+    """Hash what jobs learn from a dataset: what each row says and what its files hold, not where they lie.
+
+    Args:
+        manifest: as scanned.
+        memo: see `source_digest`.
+
+    Returns:
+        SHA-256, hexadecimal.
+
+    Raises:
+        UserErrors: every file that is missing or may not be read.
+    """
+    said = manifest.table[["id", "product", "defects", "split", "group", "mask_source"]]
+    lines = [[list(v) if isinstance(v, tuple) else str(v) for v in row] for row in said.to_numpy()]
+    content = [source_digest(manifest, memo), manifest.mask_threshold, lines]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def content_digests(
     manifest: Manifest,
     known: Mapping[str, tuple[int, int, str]] | None = None,

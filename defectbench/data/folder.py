@@ -40,6 +40,14 @@ class Folder(Dataset):
     defects: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     counts: ClassVar[Mapping[str, int]] = {}
 
+    def find(self, data: Path) -> Path | None:
+        """Find `data/folder`, or take `data` itself if it is a table or has one of the layouts."""
+        if data.is_file():
+            return data if data.suffix.lower() in TABLES else None
+        if data.is_dir() and (_is_category(data) or _images(data) or _categories(data)):
+            return data
+        return super().find(data)
+
     def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
         """Read a folder or a table.
 
@@ -77,12 +85,12 @@ class Folder(Dataset):
         if _is_category(root):
             read_category(scan, root, root.resolve().name, relaxed=True)
             return
-        images = next((found for name in IMAGES if (found := child(root, name))), None)
+        images = _images(root)
         masks = next((found for name in MASKS if (found := child(root, name))), None)
         if images is not None:
             _read_pairs(scan, images, masks, root.resolve().name, self.mask_threshold)
             return
-        categories = [folder for folder in subfolders(root) if _is_category(folder)]
+        categories = _categories(root)
         if not categories:
             raise UserError(f"{root}: holds none of the layouts that can be read: {LAYOUTS}")
         for category in categories:
@@ -109,6 +117,14 @@ class Folder(Dataset):
 
 def _is_category(folder: Path) -> bool:
     return child(folder, "train") is not None and child(folder, "test") is not None
+
+
+def _images(folder: Path) -> Path | None:
+    return next((found for name in IMAGES if (found := child(folder, name))), None)
+
+
+def _categories(folder: Path) -> list[Path]:
+    return [inner for inner in subfolders(folder) if _is_category(inner)]
 
 
 def _read_pairs(scan: Scan, images: Path, masks: Path | None, product: str, threshold: int) -> None:

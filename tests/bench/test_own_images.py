@@ -1,0 +1,163 @@
+"""A user's own images in `fit` and `run`, in every layout, with defects that nobody has listed."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from defectbench.bench.plan import make_plan
+from defectbench.bench.run import Options, find_source, plan_table
+from defectbench.bench.spec import load_table
+from defectbench.bench.stages import Context, execute
+from defectbench.bench.store import Store
+from tests.bench.conftest import TABLE, call
+from tests.bench.test_bad_input import refused
+
+LAYOUTS = ["mvtec", "root of mvtec", "flat", "by defect", "csv"]
+
+
+def picture(path: Path, seed: int, *, mask: Path | None = None) -> None:
+    """Write a noisy image, with a bright square if there is a mask to write."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(80, 160, (40, 40, 3)).astype(np.uint8)
+    if mask is not None:
+        y, x = rng.integers(4, 26, 2)
+        image[y : y + 10, x : x + 10] = 240
+        marked = np.zeros((40, 40), np.uint8)
+        marked[y : y + 10, x : x + 10] = 255
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(marked).save(mask)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+def write(layout: str, folder: Path) -> tuple[Path, str, tuple[str, ...]]:
+    """Write images as a user might have them; give what `--data` names, the product and the defects."""
+    kinds = ("dent", "Riß")
+    top = folder / "plates"
+    match layout:
+        case "mvtec" | "root of mvtec":
+            inner = top / "lid" if layout == "mvtec" else top
+            for i in range(8):
+                picture(inner / f"train/good/{i:03d}.png", i)
+                picture(inner / f"test/good/{i:03d}.png", 100 + i)
+                for k, kind in enumerate(kinds):
+                    mask = inner / f"ground_truth/{kind}/{i:03d}_mask.png"
+                    picture(inner / f"test/{kind}/{i:03d}.png", 1000 * (k + 1) + i, mask=mask)
+            return top, inner.name, kinds
+        case "flat":
+            for i in range(12):
+                picture(top / f"images/{i}.png", i, mask=top / f"masks/{i}.png")
+                picture(top / f"images/ok{i}.png", 100 + i)
+            return top, "plates", ("defect",)
+        case "by defect":
+            for i in range(8):
+                picture(top / f"images/good/{i}.png", i)
+                for k, kind in enumerate(kinds):
+                    mask = top / f"masks/{kind}/{i}.png"
+                    picture(top / f"images/{kind}/{i}.png", 1000 * (k + 1) + i, mask=mask)
+            return top, "plates", kinds
+        case _:
+            rows = ["image,mask,defects"]
+            for i in range(8):
+                picture(top / f"a/{i}.png", i)
+                rows.append(f"a/{i}.png,,")
+                for k, kind in enumerate(kinds):
+                    mask = top / f"m/{kind}{i}.png"
+                    picture(top / f"a/{kind}{i}.png", 1000 * (k + 1) + i, mask=mask)
+                    rows.append(f"a/{kind}{i}.png,m/{kind}{i}.png,{kind}")
+            (top / "parts.csv").write_text("\n".join(rows))
+            return top / "parts.csv", "parts", kinds
+
+
+def own_table(path: Path, product: str) -> Path:
+    """Write the tiny table for a user's own images; it lists no defects."""
+    text = TABLE.replace("dataset: mvtec_ad", "dataset: folder")
+    text = text.replace("products: [wood]", f"products: [{product}]")
+    text = text.replace("defects: {wood: [hole, liquid]}\n", "")
+    path.write_text(text.replace("seeds: [0, 1]", "seeds: [0]"))
+    return path
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_table_finds_the_defects_in_the_images(layout, tmp_path):
+    data, product, defects = write(layout, tmp_path)
+    table = own_table(tmp_path / "own.yaml", product)
+    options = Options(data=data, out=tmp_path / "out")
+    plan = plan_table(str(table), options, pytest.fail)
+    job = next(job for job in plan.jobs.values() if job.stage == "prepare")
+    assert set(job.spec["defects"]) == set(defects)
+    store = Store(tmp_path / "jobs")
+    execute(job, Context(store, data))
+    result = store.result(job.id)
+    assert result is not None, store.failure(job.id)
+    counts = result["counts"]
+    assert min(counts["train_defective"], counts["test_defective"], counts["train_normal"]) >= 1
+    assert not result["stand_in"]
+
+
+def test_another_label_in_the_users_table_is_another_job(tmp_path):
+    data, product, _ = write("csv", tmp_path)
+    spec = load_table(own_table(tmp_path / "own.yaml", product))
+
+    def digest() -> str:
+        source = find_source(spec, "smoke", data, tmp_path / "cache", pytest.fail)
+        return next(iter(make_plan(spec, "smoke", source).jobs))
+
+    before = digest()
+    assert digest() == before
+    data.write_text(
+        data.read_text().replace("a/dent0.png,m/dent0.png,dent", "a/dent0.png,m/dent0.png,Riß")
+    )
+    assert digest() != before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["mvtec", "flat", "csv"])
+def test_one_generator_learns_from_them(layout, tmp_path):
+    data, product, defects = write(layout, tmp_path)
+    done = call(
+        "fit", "cutpaste_real", "--dataset", "folder", "--data", data, "--size", 32, "--images", 8,
+        "--batch", 4, "--out", tmp_path / "fit",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    fit = next(
+        json.loads(p.read_text())
+        for p in tmp_path.glob("fit/jobs/*/result.json")
+        if '"stage": "fit"' in p.read_text()
+    )
+    assert fit["label"] == f"fit cutpaste_real {product}"
+    assert fit["counts"]["defective"] >= len(defects)
+    refused(
+        call("sample", tmp_path / "fit" / "generator.ckpt", "--label", "hole"),
+        *defects,
+    )
+
+
+@pytest.mark.slow
+def test_a_whole_table_runs_on_them(tmp_path):
+    data, product, _ = write("by defect", tmp_path)
+    table = own_table(tmp_path / "own.yaml", product)
+    done = call(
+        "run", table, "--data", data, "--out", tmp_path / "out", "--only", "method=Memoriser"
+    )
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "out" / "tiny" / "table1.smoke.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "Memoriser"]
+    assert {row["status"] for row in rows} == {"ok"}
+    assert {(row["dataset"], row["subset"], row["stand_in"]) for row in rows} == {
+        ("Folder of images", product, "no")
+    }
+
+
+def test_without_images_there_is_nothing_to_draw(tmp_path):
+    refused(call("fit", "memoriser", "--dataset", "folder"), "give your images with --data")
+    (tmp_path / "empty").mkdir()
+    refused(
+        call("fit", "memoriser", "--dataset", "folder", "--data", tmp_path / "empty"), "none there"
+    )
