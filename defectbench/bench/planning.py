@@ -16,6 +16,7 @@ from defectbench.bench.spec import (
     ScoresSpec,
     SubsetSpec,
     TableSpec,
+    ViewSpec,
 )
 from defectbench.config import UserError, nearest
 
@@ -25,6 +26,15 @@ SAMPLE_REVISION = 1
 """Raised when the sample stage would ask, blend or mask differently."""
 SCORES_REVISION = 1
 """Raised when the score stage would give other numbers for the same images."""
+
+
+def paints_on_normals(facts: Mapping[str, Any]) -> bool:
+    """Say whether a generator paints on the normal it is given, with a mask of its own.
+
+    Such a one learns from whole images and returns whole images, whatever view a preset gives to those that draw
+    contents.
+    """
+    return "normal" in facts["reads"] and facts["mask_source"] in {"native", "input"}
 
 
 class Planner:
@@ -165,7 +175,9 @@ class Planner:
             "revision": found.facts.get("revision", 1),
             "arguments": self.spec.method_arguments(method, self.preset),
             **budget.model_dump(),
-            "view": self.preset.view.model_dump(),
+            "view": (
+                ViewSpec() if paints_on_normals(found.facts) else self.preset.view
+            ).model_dump(),
             "threads": self.preset.threads,
             "seed": seed,
         }

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from defectbench.bench.job import Job
+from defectbench.bench.planning import paints_on_normals
 from defectbench.rng import derive, torch_rng
 
 if TYPE_CHECKING:
@@ -99,10 +100,10 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 def compositing(generator: Any, view: View, wish: str) -> str:
     """Say how a generator's images are blended into normals: as wished if it draws contents, else "none".
 
-    One that paints on the normal it was given, with a mask of its own, has done so itself whatever view it learned from.
+    One that paints on its normal has done so itself, whatever view it learned from.
     """
-    paints = "normal" in generator.reads and generator.mask_source in {"native", "input"}
-    return wish if view.name == "contents" and not paints else "none"
+    whole = paints_on_normals({"reads": generator.reads, "mask_source": generator.mask_source})
+    return wish if view.name == "contents" and not whole else "none"
 
 
 def synthesise(generator: Any, request: Any, rng: Any) -> Any:

@@ -88,6 +88,7 @@ def fit(
     Example: `defectbench fit dcdgan_c --product wood --view contents --images 8000 --set base=16 --out runs/wood`
     """
     from defectbench.bench.job import Job
+    from defectbench.bench.planning import PREPARE_REVISION
     from defectbench.bench.stages import Context, execute
     from defectbench.bench.store import Store
     from defectbench.cli.board import LiveBoard
@@ -117,7 +118,9 @@ def fit(
             "size": size,
             "crop": crop or None,
             "normals_per_image": 4,
-            "revision": source.revision,
+            "regroup": None,
+            "limit": None,
+            "revision": [PREPARE_REVISION, source.revision],
             **images_spec,
         },
         {},

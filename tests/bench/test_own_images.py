@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from defectbench.bench.plan import make_plan
-from defectbench.bench.run import Options, find_source, plan_table
-from defectbench.bench.spec import load_table
+from defectbench.bench.run import Options, find_sources, plan_table
+from defectbench.bench.spec_loading import load_table
 from defectbench.bench.stages import Context, execute
 from defectbench.bench.store import Store
 from tests.bench.conftest import TABLE, call
@@ -106,7 +106,7 @@ def test_another_label_in_the_users_table_is_another_job(tmp_path):
     spec = load_table(own_table(tmp_path / "own.yaml", product))
 
     def digest() -> str:
-        source = find_source(spec, "smoke", data, tmp_path / "cache", pytest.fail)
+        source = find_sources(spec, "smoke", data, tmp_path / "cache", pytest.fail)
         return next(iter(make_plan(spec, "smoke", source).jobs))
 
     before = digest()

@@ -11,7 +11,9 @@ from PIL import Image
 
 from defectbench import names
 from defectbench.bench.job import Job
+from defectbench.bench.plan import Source, make_plan
 from defectbench.bench.sampling import compositing, sample
+from defectbench.bench.spec_loading import load_table
 from defectbench.bench.stages import Context
 from defectbench.bench.store import Store
 from defectbench.bench.training import save_generator
@@ -40,12 +42,16 @@ def sampled(name: str, squares, folder) -> Manifest:
     store.finish(fit, {**fit.to_json(), "view": CONTENTS})
     spec = {
         "counts": dict.fromkeys(squares.defects, 3),
+        "labels": {},
+        "references": None,
+        "product": None,
+        "joint": False,
         "batch": 3,
         "composite": "improved_poisson",
         "threads": 1,
         "seed": 0,
     }
-    job = Job("sample", spec, {"data": data.id, "fit": fit.id})
+    job = Job("sample", spec, {"data": data.id, "source": data.id, "fit": fit.id})
     store.folder(job.id).mkdir()
     sample(job, store.folder(job.id), Context(store))
     return Manifest.load(store.folder(job.id))
@@ -91,3 +97,15 @@ def test_contents_are_found_by_watershed_and_blended(squares, tmp_path):
 def test_compositing_follows_from_what_a_generator_draws(source, reads, view, expected):
     generator = SimpleNamespace(mask_source=source, reads=frozenset(reads))
     assert compositing(generator, View(view), "alpha") == expected
+
+
+def test_who_paints_on_normals_learns_from_whole_images(table):
+    text = table.read_text().replace("generator: memoriser", "generator: cutpaste_real")
+    table.write_text(text)
+    plan = make_plan(load_table(table), "smoke", {"mvtec_ad": Source(stand_in=True)})
+    views = {
+        job.spec["generator"]: job.spec["view"]["name"]
+        for job in plan.jobs.values()
+        if job.stage == "fit"
+    }
+    assert views == {"cutpaste_real": "full", "dcdgan_c": "contents"}
