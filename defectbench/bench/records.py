@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +86,26 @@ def update_records(path: Path, plan: Plan, store: Store) -> list[dict[str, Any]]
             )
     append_records(path, new)
     return lines + new
+
+
+def told_leaks(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which splits behind the newest plan have a part or a file on two sides, one line each."""
+    jobs = {line["id"]: line for line in lines if line["kind"] == "job"}
+    plan = [line for line in lines if line["kind"] == "plan"][-1]
+    reached: set[str] = set()
+    stack = [key for cell in plan["cells"] for key in cell["jobs"]]
+    while stack:
+        key = stack.pop()
+        if key in jobs and key not in reached:
+            reached.add(key)
+            stack.extend(jobs[key]["parents"].values())
+    told = set()
+    for job in (jobs[key] for key in reached):
+        leaks = job.get("leaks", {"pairs": 0})
+        if leaks["pairs"]:
+            spec = job["spec"]
+            told.add(
+                f"{spec['dataset']}/{spec['product']}: the split {spec['split']} leaks: {leaks['pairs']} pair(s) of images "
+                f"of one part or file are on two sides, e.g. {' and '.join(leaks['first'])}"
+            )
+    return sorted(told)

@@ -17,6 +17,7 @@ def markdown(
     plan: Mapping[str, Any],
     rows: Sequence[Mapping[str, str]],
     gained: Sequence[Mapping[str, str]] = (),
+    leaks: Sequence[str] = (),
 ) -> str:
     """Write the Markdown of one preset: a table per set of metrics, then the gains.
 
@@ -24,6 +25,7 @@ def markdown(
         plan: the plan line of the records.
         rows: what `collect` gave for it.
         gained: what `gains` gave for it.
+        leaks: what `told_leaks` gave for it.
     """
     datasets = sorted({row["dataset"] for row in rows})
     stand_in = any(row["stand_in"] == "yes" for row in rows)
@@ -41,6 +43,8 @@ def markdown(
             "and no difference is taken.**",
             "",
         ]
+    for leak in leaks:
+        lines += [f"**{leak}.**", ""]
     kinds: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     cells: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:

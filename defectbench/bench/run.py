@@ -13,7 +13,7 @@ from defectbench.bench.collect import collect, published, write_csv
 from defectbench.bench.executors import Board, Executor
 from defectbench.bench.gain import GAIN_COLUMNS, gains
 from defectbench.bench.plan import Plan, Source, make_plan
-from defectbench.bench.records import read_records, records_path, update_records
+from defectbench.bench.records import read_records, records_path, told_leaks, update_records
 from defectbench.bench.report import LEADERBOARD_COLUMNS, leaderboard, markdown
 from defectbench.bench.spec import TableSpec
 from defectbench.bench.spec_loading import load_table
@@ -151,6 +151,8 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
             files = write_results(plan, store, options.out)
     else:
         files = write_results(plan, store, options.out)
+    for leak in told_leaks(read_records(files[0])):
+        say(f"warning: {leak}")
     failures = {key: store.failure(key) for key in needed}
     failed = {
         needed[key].label: str(f["reason"])
@@ -188,7 +190,7 @@ def write_table(records: Path, out: Path) -> list[Path]:
             metric = "pixel_f1" if any(row["metric"] == "pixel_f1" for row in rows) else shown
             draw_figure(plan, rows, metric, figure_path)
     gained = gains(lines, printed)
-    write_if_changed(md_path, markdown(plan, rows, gained))
+    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines)))
     if not gained:
         return [csv_path, md_path, figure_path]
     gain_path = base.with_name(base.name + ".gain.csv")

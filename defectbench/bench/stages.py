@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -100,6 +101,7 @@ def _threads(count: int) -> Iterator[None]:
 
 def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Draw or find the images, split them, and decode them once; or put several such caches together."""
+    from defectbench.data.leaks import leaks
     from defectbench.data.prepare import prepare
     from defectbench.data.splits import at_most, split
 
@@ -122,7 +124,9 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if spec["regroup"]:
         manifest = _regrouped(manifest, spec)
     known = manifest.table["defects"].map(lambda found: set(found) <= set(wanted))
-    manifest = split(replace(manifest.where(known), defects=wanted), spec["split"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what a rule warns of is found and told below
+        manifest = split(replace(manifest.where(known), defects=wanted), spec["split"])
     if spec["limit"]:
         manifest = at_most(manifest, spec["limit"])
     prepared = prepare(
@@ -138,7 +142,12 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         raise JobFailed(
             f"{spec['dataset']}/{product}: the split leaves {counts}; the test needs defects"
         )
-    return {"counts": counts, "stand_in": manifest.stand_in}
+    leaking = sorted({(leak.first, leak.second) for leak in leaks(manifest, look=False)})
+    return {
+        "counts": counts,
+        "stand_in": manifest.stand_in,
+        "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
+    }
 
 
 def _counts(prepared: Any) -> dict[str, int]:

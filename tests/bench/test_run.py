@@ -184,6 +184,18 @@ def test_a_corrupt_result_is_named_and_nothing_else_is_touched(finished, tmp_pat
     assert (out / CSV).read_bytes() == (finished / CSV).read_bytes()
 
 
+@pytest.mark.slow
+def test_a_split_that_leaks_is_told_in_the_run_and_in_the_table(table, finished, tmp_path):
+    rule = "one_third_anomalydiffusion_exact"
+    table.write_text(table.read_text().replace("split: one_third", f"split: {rule}"))
+    done = call("run", table, "--out", tmp_path / "out", "--only", "arm=raw")
+    assert done.returncode == 0, done.stderr
+    told = f"mvtec_ad/wood: the split {rule} leaks: 2 pair(s)"
+    assert f"warning: {told}" in done.stderr
+    assert f"**{told}" in (tmp_path / "out" / "tiny" / "table1.smoke.md").read_text()
+    assert "leaks" not in (finished / "tiny" / "table1.smoke.md").read_text()
+
+
 def test_compare_joins_and_says_what_does_not_match(finished, tmp_path):
     first = finished / CSV
     lines = first.read_text().splitlines()
