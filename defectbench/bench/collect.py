@@ -31,6 +31,8 @@ COLUMNS = (
     "n_seeds",
     "ci_low",
     "ci_high",
+    "floor",
+    "ceiling",
     "published",
     "difference",
     "n_real",
@@ -42,7 +44,7 @@ COLUMNS = (
     "jobs",
 )
 """sd has ddof=1; ci is the 95 % Student t interval of the mean over seeds, or, for a score of one seed, its bootstrap interval
-over both image sets."""
+over both image sets. floor: real images against real ones; ceiling: training images replayed; of scores only."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -185,7 +187,7 @@ def _row(
     paper = printed_value(plan, cell, metric, printed)
     alike = plan.get("printed", {}).get(metric, {}).get("comparable", True)
     comparable = paper is not None and known and alike and not cell["stand_in"]
-    counts = [job["counts"] for job in done]
+    sizes = [_sizes(job, metric) for job in done]
     better = next((job["better"].get(metric, "") for job in done), "")
     return {
         "table": plan["table"],
@@ -203,16 +205,31 @@ def _row(
         "n_seeds": str(summary.n),
         "ci_low": number(summary.low),
         "ci_high": number(summary.high),
+        "floor": number(_beside("floors", metric, done)),
+        "ceiling": number(_beside("ceilings", metric, done)),
         "published": number(paper),
         "difference": number(summary.mean - paper) if comparable and paper is not None else "",
-        "n_real": _span([c["real"] for c in counts]),
-        "n_synthetic": _span([c["synthetic"] for c in counts]),
+        "n_real": _span([real for real, _ in sizes]),
+        "n_synthetic": _span([synthetic for _, synthetic in sizes]),
         "selection": cell["selection"],
         "status": status,
         "reason": reason,
         "revision": cell["revision"],
         "jobs": " ".join(cell["jobs"]),
     }
+
+
+def _beside(kind: str, metric: str, done: Sequence[Mapping[str, Any]]) -> float | None:
+    """Mean over seeds of the floors or ceilings of a score; None where there are none."""
+    known = [value for job in done if (value := job.get(kind, {}).get(metric)) is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _sizes(job: Mapping[str, Any], metric: str) -> tuple[int, int]:
+    """Numbers of real and synthetic images behind a number: the score's own where the job tells them."""
+    counts = job["counts"]
+    real, synthetic = job.get("sizes", {}).get(metric, (counts["real"], counts["synthetic"]))
+    return real, synthetic
 
 
 def _span(counts: Sequence[int]) -> str:

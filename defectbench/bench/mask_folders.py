@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from defectbench.bench.image_folders import Listing, Opened, list_images, open_images, read_mask
+from defectbench.bench.image_values import Looked
 from defectbench.config import UserError
-from defectbench.metrics import mask_alignment
-from defectbench.metrics.base import Floats
-from defectbench.metrics.lpips import Lpips
-from defectbench.metrics.scoring import ScoreRow, image_row
-from defectbench.rng import numpy_rng
-
-MASK_METRICS = (
-    "background_l1",
-    "background_lpips",
-    "change_inside",
-    "without_visible_change",
-)
-BLOCK = 64  # images whose masks are looked at together
 
 
 @dataclass(frozen=True)
@@ -149,50 +137,14 @@ def _refuse(what: str, files: Sequence[Path], where: Path) -> None:
         )
 
 
-def mask_rows(
-    masked: Masked,
-    fake: Opened,
-    names: Sequence[str],
-    net: Lpips | None,
-    *,
-    replicates: int,
-    seed: int,
-) -> list[ScoreRow]:
-    """Scores that look at masks: means over the images that have one.
-
-    Args:
-        masked: masks and sources.
-        fake: the generated images.
-        names: some of `MASK_METRICS`.
-        net: LPIPS network of "background_lpips", on the device to be used.
-        replicates: bootstrap resamples; 0 for no intervals.
-        seed: of the resamples.
-    """
-    values: dict[str, list[Floats]] = {name: [] for name in names}
-    for start in range(0, len(masked.places), BLOCK):
-        some = range(start, min(start + BLOCK, len(masked.places)))
-        images = fake.stack([masked.places[i] for i in some])
-        sources = masked.sources.stack(some)
-        masks = masked.masks[some.start : some.stop]
-        for name in names:
-            if name == "background_lpips" and net is not None:
-                found = mask_alignment.background_lpips(net, images, sources, masks)
-            else:
-                found = getattr(mask_alignment, name)(images, sources, masks)
-            values[name].append(found)
-    rows = []
-    for name, parts in values.items():
-        lpips = net.name if net is not None and name == "background_lpips" else ""
-        row = image_row(
-            f"background_{lpips}" if lpips else name,
-            np.concatenate(parts),
-            "higher" if name == "change_inside" else "lower",
-            numpy_rng(seed, "score", name),
-            extractor=lpips,
-            support=(0.0, np.inf) if lpips else (0.0, 1.0),
-            replicates=replicates or 1,
-        )
-        if not replicates:
-            row = replace(row, ci_low=None, ci_high=None, interval="")
-        rows.append(row)
-    return rows
+def looked(masked: Masked, fake: Opened) -> Looked:
+    """Generated images with their masks and sources, as mask scores look at them."""
+    places = np.array(masked.places, dtype=np.int64)
+    return Looked(
+        images=lambda some: fake.stack(some.tolist()),
+        masks=lambda some: masked.masks[np.searchsorted(places, some)],
+        sources=lambda some: masked.sources.stack(np.searchsorted(places, some).tolist()),
+        everyone=np.arange(len(fake), dtype=np.int64),
+        masked=places,
+        sourced=places,
+    )

@@ -24,7 +24,7 @@ PREPARE_REVISION = 1
 """Raised when the prepare stage would give other images for the same spec (split rules, pooling)."""
 SAMPLE_REVISION = 1
 """Raised when the sample stage would ask, blend or mask differently."""
-SCORES_REVISION = 1
+SCORES_REVISION = 2
 """Raised when the score stage would give other numbers for the same images."""
 
 
@@ -284,15 +284,42 @@ class Planner:
             fits=tuple(fits),
         )
 
+    def inspectors(self, row: str, entry: EntrySpec, scores: ScoresSpec) -> tuple[str, ...]:
+        """Add the jobs that train what mask scores look through, one per seed: the first segmentation model, arm raw.
+
+        Returns:
+            their ids; none where no score asks for one.
+
+        Raises:
+            UserError: scores ask for one and the table has no segmentation model.
+        """
+        from defectbench.metrics.catalogue import find
+        from defectbench.metrics.mask_scores import INSPECTOR
+
+        asking = [name for name in scores.metrics if find(name).extractor == INSPECTOR]
+        if not asking:
+            return ()
+        alike = EntrySpec(arm="raw", swap=entry.swap, real=entry.real)
+        for model, told in self.spec.models.items():
+            if told.task == "segmentation":
+                return self.task_cell(row, alike, model).jobs
+        raise UserError(
+            f"{self.spec.name}: scores.metrics: {asking[0]} looks through a segmentation network, and the table has no "
+            "model with task segmentation; add one under models, or leave the score out"
+        )
+
     def score_cell(self, row: str, entry: EntrySpec, scores: ScoresSpec) -> Cell:
         """Add the scorings of an entry's images, and lay out their cell."""
         jobs: list[str] = []
         fits: list[str] = []
-        for seed in self.preset.seeds if self._exists(entry) else ():
+        inspectors = self.inspectors(row, entry, scores) if self._exists(entry) else ()
+        for number, seed in enumerate(self.preset.seeds if self._exists(entry) else ()):
             parents = {"data": self.prepare(row, entry)}
             if entry.arm not in ARMS_WITHOUT_METHOD:
                 parents["synthetic"], fitted = self.sample(row, entry, seed)
                 fits.extend(fitted.values())
+            if inspectors:
+                parents["inspector"] = inspectors[number]
             spec = {
                 "metrics": list(scores.metrics),
                 "replicates": scores.replicates,

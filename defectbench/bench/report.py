@@ -106,7 +106,30 @@ def _table(
             ]
             lead = key if kind == "ours" else ("",) * len(key)
             lines.append(f"| {' | '.join([*lead, kind, *texts])} |")
+    if scores:
+        lines += _references(rows, list(columns))
     return [*lines, ""]
+
+
+def _references(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list[str]:
+    """Write what real images reach by themselves and what copying would: the same beside every method of a subset."""
+    lines = []
+    for subset in dict.fromkeys(row["subset"] for row in rows):
+        for kind, label in (("floor", "Real against real"), ("ceiling", "Copied training images")):
+            texts = []
+            for column in columns:
+                known = sorted(
+                    {
+                        float(row[kind])
+                        for row in rows
+                        if row["subset"] == subset and row["metric"] == column and row[kind]
+                    }
+                )
+                low_high = [number(value) for value in dict.fromkeys([*known[:1], *known[-1:]])]
+                texts.append(" to ".join(low_high) or DASH)
+            if set(texts) != {DASH}:
+                lines.append(f"| {' | '.join([subset, label, kind, *texts])} |")
+    return lines
 
 
 def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: str) -> str:

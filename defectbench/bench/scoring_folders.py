@@ -21,21 +21,25 @@ from defectbench.bench.image_folders import (
     list_images,
     open_images,
 )
+from defectbench.bench.image_values import image_values
 from defectbench.bench.job import Job
-from defectbench.bench.mask_folders import MASK_METRICS, Masked, mask_rows, match_masks, open_masks
+from defectbench.bench.mask_folders import Masked, looked, match_masks, open_masks
 from defectbench.bench.neighbour_sheet import neighbour_sheet
 from defectbench.bench.plan import Cell
 from defectbench.bench.planning import SCORES_REVISION
 from defectbench.bench.provenance import provenance
 from defectbench.bench.records import append_records, read_records, records_path
+from defectbench.bench.scoring import replayed, told
 from defectbench.bench.store import Store
-from defectbench.config import UserError, nearest
+from defectbench.config import UserError
 from defectbench.metrics import catalogue, features, weights
-from defectbench.metrics.base import Array, Floats, SetMetric
+from defectbench.metrics.base import Array, SetMetric
+from defectbench.metrics.images import PickedImages
 from defectbench.metrics.lpips import Lpips
 from defectbench.metrics.lpips_pairs import between
+from defectbench.metrics.mask_scores import INSPECTOR, NETS, ImageMetric
 from defectbench.metrics.scoring import ScoreRow, score_sets
-from defectbench.metrics.store import FeatureStore
+from defectbench.metrics.store import Extractor, FeatureStore
 from defectbench.rng import numpy_rng
 
 WEIGHTS: Mapping[str, weights.WeightFile] = {
@@ -55,7 +59,6 @@ INCEPTION_METRICS = (
     "memorisation",
 )
 SPACE_METRICS = ("fd", "kd", "precision_recall_k3", "density_coverage_k5", "memorisation")
-INSPECTOR_METRICS = ("mask_iou", "without_predicted_defect")
 NAME = re.compile(r"[\w+-][\w.+-]*")
 
 
@@ -66,6 +69,7 @@ class Wish:
     Attributes:
         real: folder of real images.
         fake: folder of generated images.
+        train: folder of the images that the generator was trained on, for floors and ceilings.
         masks: folder of the defects' masks, same stems as the generated images.
         sources: folder of the normal images that the generated ones were made from, same stems.
         metrics: names; () for what this machine has the weights for.
@@ -78,6 +82,7 @@ class Wish:
 
     real: Path
     fake: Path
+    train: Path | None = None
     masks: Path | None = None
     sources: Path | None = None
     metrics: tuple[str, ...] = ()
@@ -86,6 +91,23 @@ class Wish:
     size: int | None = None
     replicates: int = 200
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sets:
+    """All images, opened.
+
+    Attributes:
+        real: real images that the generator did not see.
+        fake: the generated images.
+        train: those that it was trained on, if they are known.
+        masked: masks and sources of the generated ones, if there are both.
+    """
+
+    real: Opened
+    fake: Opened
+    train: Opened | None
+    masked: Masked | None
 
 
 @dataclass(frozen=True)
@@ -122,49 +144,50 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
     records = records_path(wish.out, f"score/{name}", "score")
     before = read_records(records) if records.exists() else []
     asked, on_masks = _chosen(wish, say)
-    real, fake, masked = _inputs(wish, say)
+    sets = _inputs(wish, say)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     nets = {e: _build(e, say) for e in dict.fromkeys(metric.extractor for metric in asked)}
-    background = _background_net(say).to(device) if "background_lpips" in on_masks else None
+    looking = {
+        m.extractor: _lpips(m.extractor, say).to(device) for m in on_masks if m.extractor in NETS
+    }
 
     Store(wish.out / "jobs").open()
-    kept = FeatureStore(wish.out / "jobs" / "features")
-    real_features, fake_features = (
-        _features(kept, opened, list(nets.values()), device) for opened in (real, fake)
-    )
-    for metric in asked:
-        if metric.inputs[0] not in real_features and isinstance(nets[metric.extractor], Lpips):
-            gaps = _to_real(nets[metric.extractor], fake, real, device)
-            real_features = {**real_features, metric.inputs[0]: gaps}
-    rng = numpy_rng(wish.seed, "score")
+    found = _features(sets, asked, nets, FeatureStore(wish.out / "jobs" / "features"), device)
+    if sets.masked:
+        found["fake"] |= image_values(looked(sets.masked, sets.fake), on_masks, looking)
     try:
-        rows = score_sets(real_features, fake_features, asked, rng, replicates=wish.replicates)
+        rows = score_sets(
+            found["real"],
+            found["fake"],
+            [*asked, *(on_masks if sets.masked else ())],
+            numpy_rng(wish.seed, "score"),
+            replicates=wish.replicates,
+            training=found.get("train"),
+            copies=found.get("copies"),
+        )
     except ValueError as error:
         raise UserError(f"{wish.fake} against {wish.real}: {error}") from None
-    if masked:
-        rows += mask_rows(
-            masked, fake, on_masks, background, replicates=wish.replicates, seed=wish.seed
-        )
 
     files = []
     space = next((m.extractor for m in asked if not isinstance(nets[m.extractor], Lpips)), None)
     if space:
         path = wish.out / "score" / f"{name}.neighbours.png"
-        neighbour_sheet(path, real, fake, real_features[space], fake_features[space])
+        neighbour_sheet(path, sets.real, sets.fake, found["real"][space], found["fake"][space])
         files.append(path)
     spec = {
-        "real": real.digest,
-        "fake": fake.digest,
-        "masked": masked.digest if masked else "",
-        "extractors": {key: net.sha256 for key, net in nets.items()},
-        "metrics": [metric.name for metric in asked] + (list(on_masks) if masked else []),
+        "real": sets.real.digest,
+        "fake": sets.fake.digest,
+        "train": sets.train.digest if sets.train else "",
+        "masked": sets.masked.digest if sets.masked else "",
+        "extractors": {key: net.sha256 for key, net in {**nets, **looking}.items()},
+        "metrics": [m.name for m in [*asked, *(on_masks if sets.masked else ())]],
         "size": wish.size,
         "replicates": wish.replicates,
         "revision": SCORES_REVISION,
         "seed": wish.seed,
     }
     job = Job("score", spec, {}, f"score {name} against {wish.real.resolve().name}")
-    lines = _lines(job, name, wish, rows, (real, fake))
+    lines = _lines(job, name, wish, rows, sets)
     lines[-1]["provenance"] = provenance({}, started, time.time() - started)
     if any(line["kind"] == "job" and line["id"] == job.id for line in before):
         lines.pop()
@@ -181,8 +204,11 @@ def shown_name(row: ScoreRow) -> str:
     return row.key
 
 
-def default_metrics() -> tuple[tuple[str, ...], str]:
+def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
     """Metrics whose weight files are on this machine, else those of seeded networks.
+
+    Args:
+        masks: whether there are masks and sources to look at.
 
     Returns:
         their names, and a line that says which networks they look through.
@@ -197,6 +223,13 @@ def default_metrics() -> tuple[tuple[str, ...], str]:
     chosen += [f"{metric}_{space}" for space in spaces for metric in SPACE_METRICS]
     lpips = "lpips_alex" if "lpips_alex" in found else "lpips_alex_random_s0"
     chosen.append(f"{lpips}_pairwise")
+    if masks:
+        chosen += [
+            "background_l1",
+            f"background_{lpips}",
+            "change_inside",
+            "without_visible_change",
+        ]
     looks = [*(["inception_tf2015"] if "inception_tf2015" in found else []), *spaces, lpips]
     absent = ""
     if any(look.endswith("random_s0") for look in looks):
@@ -207,54 +240,62 @@ def default_metrics() -> tuple[tuple[str, ...], str]:
     return tuple(chosen), f"metrics: {', '.join(looks)}{absent}"
 
 
-def _chosen(wish: Wish, say: Callable[[str], None]) -> tuple[list[SetMetric], tuple[str, ...]]:
+def _chosen(wish: Wish, say: Callable[[str], None]) -> tuple[list[SetMetric], list[ImageMetric]]:
     """Metrics on features, and those on masks."""
     if wish.sources and not wish.masks:
         raise UserError(
             f"--sources {wish.sources}: give --masks DIR too; they are looked at together"
         )
-    on_masks = MASK_METRICS if wish.masks and wish.sources else ()
-    if not wish.metrics:
-        names, told = default_metrics()
-        say(told)
-        return [catalogue.find(name) for name in names], on_masks
+    paired = bool(wish.masks and wish.sources)
     names = tuple(dict.fromkeys(wish.metrics))
+    if not names:
+        names, told = default_metrics(masks=paired)
+        say(told)
+    found: list[SetMetric] = []
+    on_masks: list[ImageMetric] = []
     for name in names:
-        if name in INSPECTOR_METRICS:
+        metric = catalogue.find(name)
+        if metric.extractor == INSPECTOR:
             raise UserError(
                 f"--metrics {name}: needs a segmentation network trained on real images, which "
                 "`score` does not train; tables do"
             )
-        if name in MASK_METRICS and not on_masks:
-            raise UserError(f"--metrics {name}: needs --masks DIR and --sources DIR")
-        known = catalogue.metrics()
-        if name not in known and name not in MASK_METRICS:
-            raise UserError(f"no metric {name!r}; {nearest(name, [*known, *MASK_METRICS])}")
-        if name in known and known[name].extractor.endswith("_masked"):
+        if metric.extractor.endswith("_masked"):
             raise UserError(f"--metrics {name}: needs masks of the real images too; leave it out")
-    given = tuple(name for name in names if name in MASK_METRICS)
-    return [catalogue.find(n) for n in names if n not in MASK_METRICS], given
+        if not isinstance(metric, ImageMetric):
+            found.append(metric)
+        elif paired:
+            on_masks.append(metric)
+        else:
+            raise UserError(f"--metrics {name}: needs --masks DIR and --sources DIR")
+    return found, on_masks
 
 
-def _inputs(wish: Wish, say: Callable[[str], None]) -> tuple[Opened, Opened, Masked | None]:
+def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
     """All images, checked."""
     if wish.size is not None and wish.size < 1:
         raise UserError(f"--size {wish.size}: wants a side in pixels, 1 or more")
     listings = [list_images(wish.real, "real"), list_images(wish.fake, "fake")]
+    if wish.train:
+        listings.append(list_images(wish.train, "train"))
+    opening = tuple(listings)
     matched = match_masks(listings[1], wish.masks, wish.sources, say) if wish.masks else None
     if matched:
         listings.append(matched.sources)
     remarks = [line for listing in listings for line in listing.remarks()]
     for line in [*remarks, *check_sizes(listings, wish.size)]:
         say(line)
-    real, fake = (open_images(listing, wish.size) for listing in listings[:2])
+    real, fake, *train = (open_images(listing, wish.size) for listing in opening)
     if wish.real.resolve() == wish.fake.resolve():
         say(
             f"warning: --real and --fake are the same folder, {wish.real}; these scores mean nothing"
         )
     elif same := len(set(fake.pixels) & set(real.pixels)):
         say(f"warning: {same} generated images are real ones, pixel by pixel")
-    return real, fake, open_masks(matched, wish.size) if matched else None
+    if train and (same := len(set(train[0].pixels) & set(real.pixels))):
+        say(f"warning: {same} images of --train are among --real; no score is of unseen images")
+    masked = open_masks(matched, wish.size) if matched else None
+    return Sets(real, fake, train[0] if train else None, masked)
 
 
 def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor | Lpips:
@@ -266,45 +307,55 @@ def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor |
     return features.build(name)
 
 
-def _background_net(say: Callable[[str], None]) -> Lpips:
-    """LPIPS for backgrounds: pretrained where its weights are here."""
-    found = weights.locate(weights.ALEXNET)
-    net = _build("lpips_alex" if found else "lpips_alex_random_s0", say)
+def _lpips(name: str, say: Callable[[str], None]) -> Lpips:
+    """An LPIPS network by its name."""
+    net = _build(name, say)
     if not isinstance(net, Lpips):
-        raise TypeError(f"{net.name} is no LPIPS network")
+        raise TypeError(f"{name} is no LPIPS network")
     return net
 
 
 def _features(
+    sets: Sets,
+    metrics: Sequence[SetMetric],
+    nets: Mapping[str, Extractor],
     kept: FeatureStore,
-    opened: Opened,
-    nets: Sequence[features.FeatureExtractor | Lpips],
     device: str,
-) -> dict[str, Array]:
-    """Stored features of a set."""
-    try:
-        return kept.get(opened.images, nets, device=device)
-    except ValueError as error:
-        raise UserError(
-            f"{opened.listing.folder}: {error} (images are numbered from 0 by file name)"
-        ) from None
-
-
-def _to_real(net: Any, fake: Opened, real: Opened, device: str) -> Floats:
-    """LPIPS distances (M, K) from generated to real images."""
-    try:
-        return between(net.to(device), fake.images, real.images, inner=False)[0]
-    except ValueError as error:
-        raise UserError(f"{fake.listing.folder} against {real.listing.folder}: {error}") from None
+) -> dict[str, dict[str, Array]]:
+    """Features of "real" and "fake", and with training images those of "train" and "copies"."""
+    found: dict[str, dict[str, Array]] = {}
+    opened = {"real": sets.real, "fake": sets.fake, "train": sets.train}
+    for role, one in ((role, one) for role, one in opened.items() if one):
+        try:
+            found[role] = kept.get(one.images, list(nets.values()), device=device)
+        except ValueError as error:
+            raise UserError(
+                f"{one.listing.folder}: {error} (images are numbered from 0 by file name)"
+            ) from None
+    if sets.train:
+        places = numpy_rng(0, "copies").integers(len(sets.train), size=len(sets.fake))
+        copies = PickedImages(sets.train.images, places)
+        found["copies"] = replayed(found["train"], places, copies, nets.values(), kept, device)
+    references = sets.train or sets.real
+    for metric in metrics:
+        net, (name, _) = nets[metric.extractor], metric.inputs
+        if "real" not in metric.reads or name in found["real"] or not isinstance(net, Lpips):
+            continue
+        try:
+            gaps = between(net.to(device), sets.fake.images, references.images, inner=False)[0]
+        except ValueError as error:
+            where = f"{sets.fake.listing.folder} against {references.listing.folder}"
+            raise UserError(f"{where}: {error}") from None
+        found["train" if sets.train else "real"][name] = gaps
+    return found
 
 
 def _lines(
-    job: Job, name: str, wish: Wish, rows: Sequence[ScoreRow], sets: tuple[Opened, Opened]
+    job: Job, name: str, wish: Wish, rows: Sequence[ScoreRow], sets: Sets
 ) -> list[dict[str, Any]]:
     """The plan line and the job line of the record."""
-    real, fake = sets
-    scores = [row for row in rows if row.kind == "score"]
-    shown = tuple(shown_name(row) for row in scores)
+    real, fake = sets.real, sets.fake
+    shown = tuple(shown_name(row) for row in rows if row.kind == "score")
     cell = Cell(
         dataset=f"{wish.real.resolve().name}@{real.digest[:8]}",
         stand_in=False,
@@ -340,20 +391,8 @@ def _lines(
     result = {
         "kind": "job",
         **job.to_json(),
-        "metrics": {shown_name(row): _plain(row.value) for row in scores},
-        "intervals": {
-            shown_name(row): [_plain(row.ci_low), _plain(row.ci_high)]
-            for row in scores
-            if row.ci_low is not None
-        },
-        "floors": {shown_name(row): _plain(row.value) for row in rows if row.kind == "floor"},
-        "reasons": {shown_name(row): f"n/a ({row.reason})" for row in scores if row.value is None},
-        "better": {shown_name(row): row.better for row in scores},
+        **told(rows, shown_name),
         "counts": {"real": len(real), "synthetic": len(fake)},
         "remarks": [*real.listing.remarks(), *fake.listing.remarks()],
     }
     return [plan, result]
-
-
-def _plain(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 8)

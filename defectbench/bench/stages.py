@@ -298,6 +298,7 @@ def _checkpoint_grid(
 def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Train a downstream task on an arm and test it once."""
     from defectbench.bench.evaluation import plain, train_task
+    from defectbench.bench.inspector import WEIGHTS, save_task
     from defectbench.bench.training import Machine, initialised
     from defectbench.data.arms import training_set
     from defectbench.data.module import DefectData, ImageSet, Stream
@@ -347,6 +348,8 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         machine=Machine(**{**context.machine, "devices": 1}),
         on_progress=context.progress,
     )
+    if spec["arm"] == "raw" and "mask" in cls.needs:
+        save_task(task, spec["task"], folder / WEIGHTS)  # mask scores look through it
     for name in ("last.ckpt", "best.pt"):
         (folder / name).unlink(missing_ok=True)
     return {

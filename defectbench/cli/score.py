@@ -25,6 +25,10 @@ WIDTH = 120  # columns of the table where no terminal says how many there are
 def score(
     real: Annotated[Path, typer.Option(help="Folder of real images.")],
     fake: Annotated[Path, typer.Option(help="Folder of generated images.")],
+    train: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the real images that the generator was trained on."),
+    ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(help="Folder of defect masks, same stems as the generated images."),
@@ -62,7 +66,7 @@ def score(
 
     `defectbench score --real real --fake fake --metrics fd_vgg16_random_s0,kd_vgg16_random_s0 --size 64`
 
-    `defectbench score --real real --fake fake --masks masks --sources normals`
+    `defectbench score --real test --fake fake --train train --masks masks --sources normals`
     """
     chosen = tuple(part.strip() for part in (metrics or "").split(",") if part.strip())
     if metrics is not None and not chosen:
@@ -70,7 +74,7 @@ def score(
 
     from defectbench.bench.scoring_folders import Wish, score_folders, shown_name
 
-    wish = Wish(real, fake, masks, sources, chosen, out, name, size, replicates)
+    wish = Wish(real, fake, train, masks, sources, chosen, out, name, size, replicates)
     found = score_folders(wish, say)
     if as_json:
         told = {
@@ -91,11 +95,13 @@ def _print(found: Scored) -> None:
 
     from defectbench.bench.scoring_folders import shown_name
 
-    floors = {shown_name(row): row for row in found.rows if row.kind == "floor"}
+    beside = {(str(row.kind), shown_name(row)): row for row in found.rows}
+    kinds = {row.kind for row in found.rows}
     scores = [row for row in found.rows if row.kind == "score"]
     sheet = Table(title=found.name, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     sheet.add_column("score", overflow="fold")
-    for head in ("value", "95 % interval", "real vs real", "n real", "n fake"):
+    heads = {"floor": "real vs real", **({"ceiling": "copies"} if "ceiling" in kinds else {})}
+    for head in ("value", "95 % interval", *heads.values(), "n real", "n fake"):
         sheet.add_column(head, justify="right", no_wrap=True)
     sheet.add_column("better", no_wrap=True)
     for row in scores:
@@ -104,7 +110,7 @@ def _print(found: Scored) -> None:
             shown,
             _number(row),
             "" if row.ci_low is None else f"{row.ci_low:.4g} … {row.ci_high:.4g}",
-            _number(floors[shown]) if shown in floors else "–",
+            *(_number(beside.get((kind, shown))) for kind in heads),
             str(row.n_real) if row.n_real else "–",
             str(row.n_fake) if row.n_fake else "–",
             row.better,
@@ -120,6 +126,8 @@ def _print(found: Scored) -> None:
     console.print("`defectbench collect` adds the record to the leaderboard", markup=False)
 
 
-def _number(row: ScoreRow) -> str:
-    """A value in four digits, or "n/a"."""
+def _number(row: ScoreRow | None) -> str:
+    """A value in four digits, "n/a", or "–" where there is none of its kind."""
+    if row is None:
+        return "–"
     return "n/a" if row.value is None else f"{row.value:.4g}"

@@ -33,7 +33,8 @@ class Asked:
         index: number of the first image.
         request: for the generator.
         normals: (B, H, W, 3) uint8: the normal of each request, for compositing; all zero if there are none.
-        provenance: one dictionary per image: defects, label, seed, normal, reference.
+        provenance: one dictionary per image: defects, label, seed, and the ids of the normal that it is made from, of the
+            reference and of the mask's image, "" where there is none.
     """
 
     index: int
@@ -114,7 +115,15 @@ def requests(
             size = min(batch, count - start)
             draws = _Draws.make(seed, number, size, normals, references)
             yield _ask(
-                prepared, learned, draws, defect, number, reads=reads, view=view, joint=joint
+                prepared,
+                learned,
+                draws,
+                defect,
+                number,
+                reads=reads,
+                view=view,
+                joint=joint,
+                on_normals=needs_normals or "normal" in reads,
             )
             number += size
 
@@ -163,6 +172,7 @@ def _ask(
     reads: frozenset[str],
     view: View,
     joint: bool,
+    on_normals: bool,
 ) -> Asked:
     source, size, side = learned.prepared, len(draws.rngs), prepared.images.shape[1]
     asked = learned.labels.get(defect, defect)
@@ -205,7 +215,7 @@ def _ask(
             else (defect,),
             "label": defect,
             "seed": str(draws.seed),
-            "normal": str(ids.iloc[draws.normals[i]]) if has_normals else "",
+            "normal": str(ids.iloc[draws.normals[i]]) if on_normals else "",
             "reference": str(theirs.iloc[draws.references[i]]) if "reference" in reads else "",
             "mask_of": str(theirs.iloc[draws.shapes[i]]) if "mask" in reads else "",
         }

@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Better = Literal["higher", "lower"]
 Support = tuple[float, float]
+Against = Literal["unseen", "training"]
 
 ANY: Support = (-np.inf, np.inf)
 POSITIVE: Support = (0.0, np.inf)
@@ -65,6 +66,14 @@ class SetMetric(Protocol):
     @property
     def reads(self) -> tuple[str, ...]:
         """Which sets it reads: "real", "fake" or both."""
+
+    @property
+    def against(self) -> Against:
+        """Which real images it compares with, where there are both.
+
+        "unseen": those that no generator saw; "training": those that it was trained on, for
+        memorisation and for what rewards it.
+        """
 
     @property
     def support(self) -> Mapping[str, Support]:
@@ -119,6 +128,7 @@ class FeatureMetric:
     score: Score
     resample: Resample
     reads: tuple[str, ...] = ("real", "fake")
+    against: Against = "unseen"
     support: Mapping[str, Support] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 
 from defectbench.config import UserError, nearest
-from defectbench.metrics import fid, ic_lpips, inception_score, kid, memorisation, pairwise, prdc
+from defectbench.metrics import (
+    fid,
+    ic_lpips,
+    inception_score,
+    kid,
+    mask_scores,
+    memorisation,
+    pairwise,
+    prdc,
+)
 from defectbench.metrics.base import SetMetric
 
 # Features that distances between distributions are also taken on, besides the Inception's.
@@ -20,11 +29,12 @@ RANDOM_LPIPS = ("lpips_alex_random_s0", "lpips_vgg_random_s0")
 
 def _house() -> list[SetMetric]:
     """The metrics of this package."""
-    modules = (fid, kid, inception_score, prdc, memorisation, pairwise, ic_lpips)
+    modules = (fid, kid, inception_score, prdc, memorisation, pairwise, ic_lpips, mask_scores)
     found: list[SetMetric] = [metric for module in modules for metric in module.METRICS]
     for space in SPACES:
         found += [
             fid.distance(space),
+            fid.distance(space, against="training"),
             kid.full(space),
             prdc.precision_recall_k3(space),
             prdc.density_coverage_k5(space),
@@ -59,15 +69,20 @@ def find(name: str) -> SetMetric:
 
 def _summary(metric: SetMetric) -> str:
     """One line for `defectbench list metrics`."""
+    if isinstance(metric, mask_scores.ImageMetric):
+        return f"{MASKED[metric.values]}, {metric.extractor}, {metric.better} is better"
     sets = "generated against real" if "real" in metric.reads else "generated images alone"
+    if metric.against == "training":
+        sets = "generated against training"
     return f"{sets}, {metric.extractor}, {metric.better} is better, needs ≥ {metric.needs} images"
 
 
-SUMMARIES: Mapping[str, str] = {metric.name: _summary(metric) for metric in _house()} | {
-    "mask_iou": "given masks against those an inspector finds, higher is better",
-    "background_l1": "change outside the mask against the normal source, lower is better",
-    "background_lpips": "LPIPS outside the mask against the normal source, lower is better",
-    "change_inside": "share of the change that falls inside the mask, higher is better",
-    "without_predicted_defect": "rate of images in which an inspector sees none, lower is better",
-    "without_visible_change": "rate of masks with no visible change inside, lower is better",
+MASKED = {
+    "mask_iou": "given masks against those that the inspector finds",
+    "without_predicted_defect": "rate of images in which the inspector sees no defect",
+    "background_l1": "change outside the mask against the normal source",
+    "background_lpips": "LPIPS outside the mask against the normal source",
+    "change_inside": "share of the change that falls inside the mask",
+    "without_visible_change": "rate of masks with no visible change inside",
 }
+SUMMARIES: Mapping[str, str] = {metric.name: _summary(metric) for metric in _house()}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from defectbench.metrics.base import POSITIVE, FeatureMetric, Floats, as_pair
+from defectbench.metrics.base import POSITIVE, Against, FeatureMetric, Floats, as_pair
 from defectbench.metrics.bootstrap import resample_counts
 
 INCEPTION = "inception_tf2015_pool3"
@@ -140,14 +140,21 @@ def _shared(cross: Floats, w: npt.NDArray[np.int64], v: npt.NDArray[np.int64]) -
     return float(np.sqrt(np.linalg.eigvalsh(gram).clip(0)).sum())
 
 
-def distance(extractor: str = INCEPTION) -> FeatureMetric:
-    """The metric: "fid" on Inception features, "fd_<extractor>" on others."""
+def distance(extractor: str = INCEPTION, against: Against = "unseen") -> FeatureMetric:
+    """The metric: "fid" on Inception features, "fd_<extractor>" on others, "..._training" against training images.
+
+    The papers of this field take FID against the images that the generator was trained on, so copying
+    them is the best that one can do (DT-GAN, section 4.2, says so of its own table).
+    """
     name = "fid" if extractor == INCEPTION else f"fd_{extractor}"
+    if against == "training":
+        name = f"{name}_training"
     return FeatureMetric(
         name=name,
         extractor=extractor,
         better="lower",
         needs=2,
+        against=against,
         support={name: POSITIVE},
         score=lambda real, fake, _rng: {name: fid(real, fake)},
         resample=lambda real, fake, rng, count: {name: replicated_fid(real, fake, rng, count)},
@@ -156,6 +163,7 @@ def distance(extractor: str = INCEPTION) -> FeatureMetric:
 
 METRICS = (
     distance(),
+    distance(against="training"),
     FeatureMetric(
         name="fid_infinity",
         extractor=INCEPTION,

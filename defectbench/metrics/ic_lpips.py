@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from defectbench.metrics.base import POSITIVE, Array, Floats, Undefined
+from defectbench.metrics.base import POSITIVE, Against, Array, Floats, Undefined
 from defectbench.metrics.bootstrap import resample_counts
 from defectbench.metrics.pairwise import PairMetric, unstored
 
@@ -213,15 +213,24 @@ def _score(
     return ic_lpips(within, real, protocol, rng)
 
 
-def metric(protocol: Protocol, extractor: str | None = None) -> PairMetric:
+@dataclass(frozen=True, kw_only=True)
+class ClusterMetric(PairMetric):
+    """Intra-cluster LPIPS; tables take it by defect type and average, as its sources do."""
+
+    protocol: Protocol
+    against: Against = "training"
+
+
+def metric(protocol: Protocol, extractor: str | None = None) -> ClusterMetric:
     """The metric of a protocol; with another LPIPS network its name says so."""
     named = extractor is not None and extractor != protocol.extractor
     name = f"{protocol.name}_{extractor}" if named else protocol.name
     chosen = Protocol(
         **{**vars(protocol), "name": name, "extractor": extractor or protocol.extractor}
     )
-    return PairMetric(
+    return ClusterMetric(
         name=name,
+        protocol=chosen,
         extractor=chosen.extractor + ("_masked" if chosen.masked else ""),
         better="higher",
         needs=2,

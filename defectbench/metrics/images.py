@@ -150,6 +150,34 @@ class HeldImages:
         return self._images.digest()
 
 
+class PickedImages:
+    """Some images of another set, in any order, also more than once."""
+
+    def __init__(self, images: ImageSet, places: npt.NDArray[np.int64]) -> None:
+        """Pick images.
+
+        Args:
+            images: the set.
+            places: (N,) indices into it.
+        """
+        self.resize = images.resize
+        self._images, self._places = images, places
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._places)
+
+    def load(self, index: int) -> Pixels:
+        """Image `index` as (3, H, W) uint8."""
+        return self._images.load(int(self._places[index]))
+
+    def digest(self) -> str:
+        """SHA-256 of the set's digest and the places."""
+        content = hashlib.sha256(f"picked {self._images.digest()}".encode())
+        content.update(np.asarray(self._places, np.int64).tobytes())
+        return content.hexdigest()
+
+
 class MaskedImages:
     """Images of which only the masked part is kept; the rest is zero before LPIPS sees it.
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from defectbench.metrics.base import Floats, Undefined
-from defectbench.metrics.ic_lpips import Protocol, assign, averaged, metric, visiting_order
+from defectbench.metrics.ic_lpips import (
+    ClusterMetric,
+    Protocol,
+    assign,
+    averaged,
+    visiting_order,
+)
 from defectbench.metrics.images import ImageSet
 from defectbench.metrics.lpips import Lpips
 from defectbench.metrics.lpips_pairs import (
@@ -23,10 +30,10 @@ from defectbench.metrics.lpips_pairs import (
 from defectbench.metrics.pairwise import GROUPS, jackknife_values, means_of_groups, stored
 from defectbench.metrics.scoring import (
     REPLICATES,
+    Kind,
     ScoreRow,
     missing_row,
     score_row,
-    score_sets,
 )
 from defectbench.rng import numpy_rng
 
@@ -146,52 +153,102 @@ def _from_sums(sums: ClusterSums, protocol: Protocol, count: int) -> Streamed:
     return Streamed(whole, spread, groups)
 
 
-def intra_cluster_rows(
+def intra_cluster(
     net: Lpips,
     images: ImageSet,
     references: ImageSet,
-    protocol: Protocol,
+    measure: ClusterMetric,
     rng: np.random.Generator,
     *,
     budget: int = BUDGET,
-    replicates: int = REPLICATES,
-) -> list[ScoreRow]:
-    """Intra-cluster LPIPS with its interval, from all pairs where they fit and from sums where not.
+    count: int = REPLICATES,
+) -> Streamed:
+    """Intra-cluster LPIPS, from all pairs where they fit the budget and from sums where not.
 
     Args:
-        net: the protocol's network, or another one, which the metric's name then says.
+        net: the network that `measure` names, on the device to be used.
         images: M generated images (masked ones for the masked protocol).
         references: K real images of the same size.
-        protocol: which code to follow.
-        rng: where all draws come from.
+        measure: what to compute.
+        rng: draws the members where the protocol does, and resamples.
         budget: bytes of embeddings that may be held.
-        replicates: bootstrap resamples; 0 for no interval.
+        count: values wanted for the interval; 0 for none.
 
     Raises:
         ValueError: sizes differ, or references alone do not fit the budget.
     """
-    measure = metric(protocol, net.name)
-    if fits(net, images, len(images) + len(references), budget=budget):
-        cross, inner = between(net, images, references, inner=True, budget=budget)
-        among = {} if inner is None else {measure.inputs[1]: stored(inner)}
-        return score_sets({measure.inputs[0]: cross}, among, [measure], rng, replicates=replicates)
-    named = replace(protocol, name=measure.name)
-    stream = numpy_rng(int(rng.integers(2**62)), measure.name)  # as in score_sets: same members
-    found = streamed_ic_lpips(
-        net, images, references, named, stream, budget=budget, count=replicates
-    )
-    sizes = (len(references), len(images))
-    if isinstance(found.values, Undefined):
-        return [missing_row(measure, "score", *sizes, found.values.reason)]
-    return [
-        score_row(
-            measure,
-            "score",
-            key,
-            value,
-            sizes,
-            found.replicates.get(key),
-            f"jackknife_{found.groups}",
+    members = int(rng.integers(2**62))  # the same for the score and its resamples
+    if not fits(net, images, len(images) + len(references), budget=budget):
+        return streamed_ic_lpips(
+            net,
+            images,
+            references,
+            measure.protocol,
+            numpy_rng(members),
+            budget=budget,
+            count=count,
         )
-        for key, value in found.values.items()
+    cross, inner = between(net, images, references, inner=True, budget=budget)
+    among = stored(np.asarray(inner))
+    values = measure(cross, among, numpy_rng(members))
+    if isinstance(values, Undefined) or not count:
+        return Streamed(values)
+    return Streamed(values, measure.replicates(cross, among, numpy_rng(members), count))
+
+
+def intra_cluster_rows(
+    net: Lpips,
+    sets: Sequence[tuple[ImageSet, ImageSet]],
+    measure: ClusterMetric,
+    rng: np.random.Generator,
+    *,
+    kind: Kind = "score",
+    budget: int = BUDGET,
+    replicates: int = REPLICATES,
+) -> list[ScoreRow]:
+    """Intra-cluster LPIPS averaged over sets (defect types, as its sources do) with its interval.
+
+    Args:
+        net: the network that `measure` names, on the device to be used.
+        sets: generated images and their references, by defect type.
+        measure: what to compute.
+        rng: where all draws come from.
+        kind: of the rows.
+        budget: bytes of embeddings that may be held.
+        replicates: bootstrap resamples; 0 for no interval.
+
+    Returns:
+        rows of the mean over the sets that have a value, or one that says why there is none.
+
+    Raises:
+        ValueError: sizes differ, or references alone do not fit the budget.
+    """
+    streams = [numpy_rng(int(rng.integers(2**62)), measure.name) for _ in sets]
+    found = [
+        intra_cluster(net, *pair, measure, stream, budget=budget, count=replicates)
+        for pair, stream in zip(sets, streams, strict=True)
     ]
+    sizes = (sum(len(references) for _, references in sets), sum(len(images) for images, _ in sets))
+    known = [one.values for one in found if not isinstance(one.values, Undefined)]
+    if not known:
+        why = [one.values.reason for one in found if isinstance(one.values, Undefined)]
+        reason = why[0] if why else "no defect type has both images and references"
+        return [missing_row(measure, kind, *sizes, reason)]
+    scored = [one for one in found if not isinstance(one.values, Undefined)]
+    groups = max(one.groups for one in scored)
+    rows = []
+    for key in known[0]:
+        spread = [one.replicates.get(key, np.empty(0)) for one in scored]
+        length = min(map(len, spread))
+        rows.append(
+            score_row(
+                measure,
+                kind,
+                key,
+                float(np.mean([values[key] for values in known])),
+                sizes,
+                np.mean([values[:length] for values in spread], axis=0) if length else None,
+                f"jackknife_{groups}" if groups > 1 else f"bootstrap_{length}",
+            )
+        )
+    return rows

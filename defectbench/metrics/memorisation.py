@@ -1,7 +1,7 @@
 """Signs that a generator repeats its training images: nearest neighbours, authenticity, MiFID.
 
 All three look at the distance from a generated image to its nearest real one; they see copies, and
-near copies only as far as the features do. Give them the *training* images as the real set.
+near copies only as far as the features do. Their real set is the *training* images.
 """
 
 from __future__ import annotations
@@ -180,6 +180,7 @@ def nearest_neighbours(extractor: str = INCEPTION) -> FeatureMetric:
         extractor=extractor,
         better="higher",
         needs=2,
+        against="training",
         support={"nn_ratio": POSITIVE, "authenticity": FRACTION},
         score=_memorisation,
         resample=lambda real, fake, rng, count: replicated_neighbours(
@@ -195,6 +196,7 @@ METRICS = (
         extractor=INCEPTION,
         better="lower",
         needs=2,
+        against="training",
         support={"mifid": POSITIVE},
         score=lambda real, fake, _rng: {"mifid": mifid(real, fake)},
         resample=_replicated_mifid,

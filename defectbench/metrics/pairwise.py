@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 
 from defectbench.metrics.base import (
     POSITIVE,
+    Against,
     Array,
     Better,
     Floats,
@@ -138,6 +139,7 @@ class PairMetric:
     score: PairScore
     resample: PairResample
     reads: tuple[str, ...] = ("fake",)
+    against: Against = "unseen"
     support: Mapping[str, Support] = field(default_factory=dict)
 
     @property

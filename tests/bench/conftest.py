@@ -30,7 +30,20 @@ entries:
   - {arm: enlarge, method: DCDGANc}
   - {arm: enlarge, method: Memoriser}
 metrics: [pixel_auc, pixel_f1]
-scores: {metrics: [kd_vgg16_random_s0, density_coverage_k5_vgg16_random_s0], replicates: 50}
+scores:
+  replicates: 50
+  metrics:
+    - kd_vgg16_random_s0
+    - density_coverage_k5_vgg16_random_s0
+    - memorisation_vgg16_random_s0
+    - lpips_alex_random_s0_pairwise
+    - ic_lpips_dfmgan_lpips_alex_random_s0
+    - mask_iou_raw_segmentation
+    - without_predicted_defect_raw_segmentation
+    - background_l1
+    - background_lpips_alex_random_s0
+    - change_inside
+    - without_visible_change
 presets:
   smoke:
     about: seconds
