@@ -57,18 +57,22 @@ def markdown(
         if metrics:
             lines += _table(plan, members, metrics, scores=bool(score))
     lines += gain_table(gained)
-    reasons = sorted(
-        {(*(row[key] for key in CELL), row["reason"]) for row in rows if row["reason"]}
-    )
+    reasons = sorted({_missing(row) for row in rows if row["reason"]})
     if reasons:
         lines += ["Cells without a number:", ""]
-        lines += [
-            f"- {' · '.join(part for part in row[:-1] if part)}: {row[-1]}" for row in reasons
-        ]
+        lines += [f"- {where}: {why}" for where, why in reasons]
         lines += [""]
     if plan["notes"]:
         lines += [plan["notes"]]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _missing(row: Mapping[str, str]) -> tuple[str, str]:
+    """Say which cell has no number and why; a score is a cell of its own."""
+    parts = [row[key] for key in CELL if row[key]]
+    if row["arm"] == "score" and row["status"] == "undefined":
+        parts.append(row["metric"])
+    return " · ".join(parts), row["reason"]
 
 
 def _table(

@@ -209,7 +209,7 @@ def _lpips(name: str, device: str) -> Lpips:
 
 def _name(row: ScoreRow) -> str:
     """Name a score with its protocol: the metric, and which of its values where it has several."""
-    return row.metric if row.key == row.metric else f"{row.metric}.{row.key}"
+    return row.key if row.key.startswith(row.metric) else f"{row.metric}.{row.key}"
 
 
 def _cuda(context: Context) -> bool:

@@ -56,6 +56,14 @@ def test_a_wrong_table_is_refused(table, old, new, words):
     refused(call("plan", table), str(table), *words)
 
 
+def test_scores_that_ask_an_inspector_need_a_table_that_trains_one(table):
+    text = table.read_text().replace("task: segmentation", "task: classification")
+    text = text.replace("[pixel_auc, pixel_f1]", "[accuracy]")
+    table.write_text("".join(x for x in text.splitlines(keepends=True) if "encoder:" not in x))
+    told = "mask_iou_raw_segmentation looks through a segmentation network"
+    refused(call("plan", table), told, "task segmentation")
+
+
 def test_unknown_names_and_presets(table):
     refused(call("plan", "dcdgan_c/table55"), "did you mean 'dcdgan_c/table5'")
     refused(call("plan", table, "--preset", "smok"), "did you mean 'smoke'")

@@ -15,6 +15,22 @@ from defectbench.bench.collect import COLUMNS
 from tests.bench.conftest import call, command
 
 CSV = "tiny/table1.smoke.csv"
+SCORES = (
+    "kd_vgg16_random_s0",
+    "density_coverage_k5_vgg16_random_s0.density",
+    "density_coverage_k5_vgg16_random_s0.coverage",
+    "memorisation_vgg16_random_s0.nn_ratio",
+    "memorisation_vgg16_random_s0.authenticity",
+    "lpips_alex_random_s0_pairwise",
+    "ic_lpips_dfmgan_lpips_alex_random_s0",
+    "ic_lpips_dfmgan_lpips_alex_random_s0_rz",
+    "mask_iou_raw_segmentation",
+    "without_predicted_defect_raw_segmentation",
+    "background_l1",
+    "background_lpips_alex_random_s0",
+    "change_inside",
+    "without_visible_change",
+)
 
 
 def mtimes(out: Path) -> dict[str, int]:
@@ -29,24 +45,40 @@ def test_the_csv_has_every_cell_and_column(finished):
         (m, a, x)
         for m, a in (("none", "raw"), ("DCDGANc", "enlarge"), ("Memoriser", "enlarge"))
         for x in ("pixel_auc", "pixel_f1")
-    } | {
-        (m, "score", x)
-        for m in ("DCDGANc", "Memoriser")
-        for x in (
-            "kd_vgg16_random_s0",
-            "density_coverage_k5_vgg16_random_s0.density",
-            "density_coverage_k5_vgg16_random_s0.coverage",
-        )
-    }
+    } | {(m, "score", x) for m in ("DCDGANc", "Memoriser") for x in SCORES}
     raw = next(r for r in rows if r["method"] == "none")
     assert raw["dataset"] == "MVTec AD stand-in"
     assert raw["stand_in"] == "yes"
     assert raw["n_seeds"] == "2"
     assert raw["n_synthetic"] == "0"
     assert float(raw["ci_low"]) <= float(raw["mean"]) <= float(raw["ci_high"])
-    copied = next(r for r in rows if r["method"] == "Memoriser")
-    assert copied["status"] == "ok"
-    assert copied["n_synthetic"] == "8"
+    copied = {r["metric"]: r for r in rows if r["method"] == "Memoriser"}
+    assert {r["status"] for r in copied.values()} == {"ok"}
+    assert copied["pixel_auc"]["n_synthetic"] == "8"
+    replayed = copied["memorisation_vgg16_random_s0.nn_ratio"]
+    assert replayed["ceiling"] == "0.0000"
+    assert float(replayed["mean"]) < float(replayed["floor"])
+    assert replayed["n_real"] == "4"  # the training images
+    assert copied["background_l1"]["floor"] == copied["background_l1"]["ceiling"] == ""
+    text = (finished / "tiny/table1.smoke.md").read_text()
+    assert "| wood | Real against real | floor |" in text
+    assert "| wood | Copied training images | ceiling |" in text
+
+
+def test_one_inspector_per_seed_serves_every_generator(finished):
+    jobs = [json.loads(path.read_text()) for path in finished.glob("jobs/*/job.json")]
+    inspectors = {
+        job["spec"]["seed"]: job["id"]
+        for job in jobs
+        if job["stage"] == "task" and job["spec"]["arm"] == "raw"
+    }
+    scores = [job for job in jobs if job["stage"] == "score"]
+    assert len(scores) == 4
+    assert {(j["spec"]["seed"], j["parents"]["inspector"]) for j in scores} == set(
+        inspectors.items()
+    )
+    kept = {path.parent.name for path in finished.glob("jobs/*/task.ckpt")}
+    assert kept == set(inspectors.values())
 
 
 def test_nothing_in_the_csv_tells_when_or_where_it_was_made(finished):

@@ -113,7 +113,7 @@ def test_masks_tell_the_image_without_a_visible_defect(folders, defectbench_, tm
         Image.fromarray(normal).save(normals / path.name)
         Image.fromarray(mask).save(masks / f"{path.stem}_mask.png")
     words = ("score", "--real", real, "--fake", fake, "--masks", masks, *QUICK[2:], "--json")
-    asked = "without_visible_change,background_l1,background_lpips,change_inside"
+    asked = "without_visible_change,background_l1,background_lpips_alex_random_s0,change_inside"
     code, out, err = defectbench_(*words, "--sources", normals, "--metrics", asked)
     assert code == 0, err
     found = {row["name"]: row for row in json.loads(out)["rows"]}
@@ -146,6 +146,16 @@ def one_image(real: Path, fake: Path) -> None:
 def no_image(real: Path, fake: Path) -> None:
     for path in fake.iterdir():
         path.rename(path.with_suffix(".dat"))
+
+
+def empty(real: Path, fake: Path) -> None:
+    for path in fake.iterdir():
+        path.unlink()
+
+
+def one_real_image(real: Path, fake: Path) -> None:
+    for path in sorted(real.iterdir())[1:]:
+        path.unlink()
 
 
 def identical(real: Path, fake: Path) -> None:
@@ -181,6 +191,8 @@ def missing(real: Path, fake: Path) -> None:
     [
         (one_image, ["one image (000.png)", "at least 2"]),
         (no_image, ["no image in it (6 other files)"]),
+        (empty, ["fake: no image in it (0 other files)"]),
+        (one_real_image, ["--real", "one image (000.png)", "at least 2"]),
         (identical, ["all 6 images are the same picture", "000.png"]),
         (undecodable, ["001.png", "not an image"]),
         (truncated, ["002.png", "truncated"]),
@@ -205,7 +217,11 @@ def test_bad_folders_are_refused_by_name_and_nothing_is_written(
     ("options", "words"),
     [
         (["--metrics", "fd_vgg16_random_s1"], ["fd_vgg16_random_s1", "did you mean"]),
-        (["--metrics", "mask_iou"], ["segmentation network"]),
+        (["--metrics", "mask_iou_raw_segmentation"], ["segmentation network"]),
+        (["--metrics", "background_lpips"], ["did you mean 'background_lpips_"]),
+        (["--metrics", "change_inside"], ["needs --masks DIR and --sources DIR"]),
+        (["--metrics", "ic_lpips_masked"], ["needs masks of the real images"]),
+        (["--train", "nowhere"], ["nowhere", "no such folder", "--train"]),
         (["--metrics", " , "], ["names no metric"]),
         (
             ["--metrics", "fid"],
@@ -223,6 +239,72 @@ def test_bad_options_are_refused_by_name_and_nothing_is_written(
     for word in words:
         assert word in err
     assert not (tmp_path / "results").exists()
+
+
+def test_masks_without_images_are_refused_by_name_and_nothing_is_written(
+    folders, defectbench_, tmp_path
+):
+    real, fake = folders
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (32, 32), 255).save(tmp_path / "masks" / "elsewhere.png")
+    words = ("score", "--real", real, "--fake", fake, "--masks", tmp_path / "masks", *QUICK)
+    code, _, err = defectbench_(*words)
+    assert code == 2
+    assert "1 masks have no image here: elsewhere.png" in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_features_that_are_not_numbers_name_the_folder_and_leave_no_features(
+    folders, defectbench_, tmp_path, monkeypatch
+):
+    from defectbench.metrics.features import RandomVgg16
+
+    forward = RandomVgg16.forward
+
+    def broken(self, images):
+        rows = forward(self, images)
+        rows[3] = float("nan")
+        return rows
+
+    monkeypatch.setattr(RandomVgg16, "forward", broken)
+    code, _, err = defectbench_("score", "--real", folders[0], "--fake", folders[1], *QUICK)
+    assert code == 2
+    assert "real: vgg16_random_s0 gives NaN or infinity for image 3" in err
+    assert "Traceback" not in err
+    left = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    assert not left
+
+
+def test_training_images_give_floors_and_ceilings(folders, defectbench_, tmp_path):
+    real, fake = folders
+    train = draw(tmp_path / "train", 7, seed=5)
+    words = ("score", "--real", real, "--fake", fake, "--train", train, "--replicates", 0)
+    names = ("kd_vgg16_random_s0", "memorisation_vgg16_random_s0", "lpips_alex_random_s0_pairwise")
+    lpips = "ic_lpips_dfmgan_lpips_alex_random_s0"
+    code, out, err = defectbench_(*words, "--metrics", ",".join([*names, lpips]), "--json")
+    assert code == 0, err
+    rows = {(row["name"], row["kind"]): row for row in json.loads(out)["rows"]}
+    assert (rows[names[0], "floor"]["n_real"], rows[names[0], "floor"]["n_fake"]) == (8, 7)
+    assert (rows[names[0], "ceiling"]["n_real"], rows[names[0], "ceiling"]["n_fake"]) == (8, 6)
+    assert rows["authenticity_vgg16_random_s0", "score"]["n_real"] == 7
+    assert rows["authenticity_vgg16_random_s0", "ceiling"]["value"] == 0
+    assert rows[names[2], "ceiling"]["value"] > 0
+    assert rows[lpips, "score"]["n_real"] == 7
+    record = json.loads(
+        (tmp_path / "results/records/score.fake.score.jsonl").read_text().splitlines()[-1]
+    )
+    assert record["ceilings"]["authenticity_vgg16_random_s0"] == 0
+    assert record["sizes"]["authenticity_vgg16_random_s0"] == [7, 6]
+    code, out, err = defectbench_(*words, "--metrics", names[0])
+    assert "copies" in out
+    (train / "copy.png").write_bytes((real / "000.png").read_bytes())
+    code, _, err = defectbench_(*words, "--metrics", names[0])
+    assert "warning: 1 images of --train are among --real" in err
+    assert defectbench_("collect")[0] == 0
+    with (tmp_path / "results/score/fake.score.csv").open(newline="") as file:
+        table = {row["metric"]: row for row in csv.DictReader(file)}
+    assert table[names[0]]["ceiling"]
+    assert table[names[0]]["floor"]
 
 
 def test_what_a_reader_should_know_is_said(folders, defectbench_, tmp_path):

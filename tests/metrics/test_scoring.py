@@ -12,12 +12,14 @@ from defectbench.config import UserError
 from defectbench.metrics import catalogue
 from defectbench.metrics.fid import fid
 from defectbench.metrics.ic_lpips import PROTOCOLS
+from defectbench.metrics.ic_lpips import metric as cluster_metric
 from defectbench.metrics.images import ArrayImages
 from defectbench.metrics.kid import kid
 from defectbench.metrics.lpips_pairs import between, within
 from defectbench.metrics.lpips_streams import grouped_distances, intra_cluster_rows
+from defectbench.metrics.mask_scores import INSPECTOR, PIXELS, ImageMetric
 from defectbench.metrics.pairwise import stored
-from defectbench.metrics.scoring import image_row, score_sets
+from defectbench.metrics.scoring import score_sets
 
 from .stub_lpips import StubLpips
 
@@ -77,11 +79,48 @@ def test_floors_compare_real_with_real():
     assert abs(floors["kid"].value) < 0.05 * _by_key(rows)["kid"].value
     assert floors["kid"].ci_low is None
     assert floors["is"].n_fake == 60
-    held_out = _features(2, 25)
+    training = _features(2, 25)
     rows = score_sets(
-        real, fake, _metrics("kid"), np.random.default_rng(0), replicates=0, held_out=held_out
+        real, fake, _metrics("kid"), np.random.default_rng(0), replicates=0, training=training
     )
-    assert _by_key(rows, "floor")["kid"].value == kid(real[POOL], held_out[POOL])
+    assert _by_key(rows, "floor")["kid"].value == kid(real[POOL], training[POOL])
+
+
+def test_memorising_is_looked_for_among_the_training_images_and_quality_among_unseen_ones():
+    unseen, training, fake = _features(0, 60), _features(1, 40), _features(2, 30)
+    fake[POOL][:15] = training[POOL][:15]
+    names = ("memorisation", "fid_training", "fid")
+    rows = score_sets(
+        unseen, fake, _metrics(*names), np.random.default_rng(0), replicates=0, training=training
+    )
+    scores, floors = _by_key(rows), _by_key(rows, "floor")
+    assert scores["authenticity"].value <= 0.5
+    assert scores["nn_ratio"].n_real == 40
+    assert floors["nn_ratio"].n_fake == 60
+    assert scores["fid_training"].value == fid(training[POOL], fake[POOL])
+    assert scores["fid"].value == fid(unseen[POOL], fake[POOL])
+    assert floors["fid_training"].value == pytest.approx(floors["fid"].value)
+
+
+def test_the_ceiling_is_the_score_of_replayed_training_images():
+    unseen, training, fake = _features(0, 60), _features(1, 40), _features(2, 50)
+    places = np.random.default_rng(0).integers(40, size=50)
+    copies = {name: training[name][places] for name in (POOL, LOGITS)}
+    rows = score_sets(
+        unseen,
+        fake,
+        _metrics("fid", "is", "memorisation"),
+        np.random.default_rng(0),
+        replicates=0,
+        training=training,
+        copies=copies,
+    )
+    ceilings = _by_key(rows, "ceiling")
+    assert ceilings["fid"].value == fid(unseen[POOL], training[POOL][places])
+    assert (ceilings["fid"].n_real, ceilings["fid"].n_fake) == (60, 50)
+    assert ceilings["authenticity"].value == 0
+    assert ceilings["nn_ratio"].value == pytest.approx(0, abs=1e-6)
+    assert ceilings["is"].ci_low is None
 
 
 def test_a_score_does_not_depend_on_the_others_asked_for():
@@ -122,10 +161,11 @@ def _pictures(count, seed=0):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
 def test_intra_cluster_rows_are_the_same_from_pairs_and_from_sums(protocol):
-    images, references = _pictures(300), _pictures(3, 1)
-    pairs = intra_cluster_rows(StubLpips(), images, references, protocol, np.random.default_rng(5))
+    sets = [(_pictures(300), _pictures(3, 1))]
+    measure = cluster_metric(protocol)
+    pairs = intra_cluster_rows(StubLpips(), sets, measure, np.random.default_rng(5))
     sums = intra_cluster_rows(
-        StubLpips(), images, references, protocol, np.random.default_rng(5), budget=4 * 48 * 40
+        StubLpips(), sets, measure, np.random.default_rng(5), budget=4 * 48 * 40
     )
     assert [row.key for row in pairs] == [row.key for row in sums]
     for first, second in zip(pairs, sums, strict=True):
@@ -135,6 +175,26 @@ def test_intra_cluster_rows_are_the_same_from_pairs_and_from_sums(protocol):
         assert first.ci_low < first.value < first.ci_high
         assert second.ci_low < second.value < second.ci_high
         assert first.value == pytest.approx(second.value, rel=1e-5)
+
+
+def test_intra_cluster_lpips_is_the_mean_over_defect_types():
+    protocol = next(p for p in PROTOCOLS if p.name == "ic_lpips_dfmgan")
+    measure = cluster_metric(protocol)
+    one, two = (_pictures(40), _pictures(2, 1)), (_pictures(30, 2), _pictures(3, 3))
+
+    def value(*sets):
+        rows = intra_cluster_rows(StubLpips(), sets, measure, np.random.default_rng(0))
+        return {row.key: row for row in rows}
+
+    apart = [value(one)[protocol.name].value, value(two)[protocol.name].value]
+    both = value(one, two)[protocol.name]
+    assert both.value == pytest.approx(np.mean(apart))
+    assert (both.n_real, both.n_fake) == (5, 70)
+    assert both.ci_low < both.value < both.ci_high
+    lonely = (_pictures(1), _pictures(2, 1))
+    assert value(one, lonely)[protocol.name].value == pytest.approx(apart[0])
+    assert value(lonely)[protocol.name].reason == "needs ≥ 2; has 1 fake"
+    assert value()[protocol.name].reason == "no defect type has both images and references"
 
 
 def test_grouped_distances_say_jackknife():
@@ -160,13 +220,17 @@ def test_distances_to_references_are_found_by_their_name():
 
 
 def test_values_per_image_become_one_row():
-    values = np.array([0.2, 0.4, np.nan, 0.6])
-    row = image_row("mask_iou", values, "higher", np.random.default_rng(0))
+    metric = ImageMetric(name="inside", values="change_inside", extractor="pixels", better="higher")
+    values = {"inside": np.array([[0.2], [0.4], [np.nan], [0.6]])}
+    none = {"inside": np.full((2, 1), np.nan)}
+    row = score_sets({}, values, [metric], np.random.default_rng(0))[0]
     assert row.value == pytest.approx(0.4)
     assert row.ci_low < 0.4 < row.ci_high
-    assert row.n_fake == 3
-    none = image_row("mask_iou", np.full(2, np.nan), "higher", np.random.default_rng(0))
-    assert str(none) == "n/a (needs ≥ 1 image with a value)"
+    assert (row.n_real, row.n_fake) == (0, 3)
+    rows = score_sets(none, none, [metric], np.random.default_rng(0), copies=values)
+    assert str(rows[0]) == "n/a (needs ≥ 1 image with a value; has none)"
+    assert [row.kind for row in rows] == ["score", "floor", "ceiling"]
+    assert rows[2].value == pytest.approx(0.4)
 
 
 def test_the_catalogue_knows_every_metric_and_no_torch():
@@ -183,5 +247,7 @@ def test_every_extractor_a_metric_names_can_be_built():
     from defectbench.metrics.features import EXTRACTORS, PARTS
 
     for metric in catalogue.metrics().values():
+        if metric.extractor in (INSPECTOR, PIXELS):
+            continue
         name = metric.extractor.removesuffix("_masked")
         assert PARTS.get(name, name) in EXTRACTORS
