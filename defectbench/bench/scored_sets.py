@@ -92,15 +92,20 @@ class Side:
         return np.array([places.get(name, -1) for name in normals], dtype=np.int64)
 
 
-def scored_sets(real: Prepared, synthetic: Prepared, seed: int) -> tuple[Side, Side, Side, Side]:
-    """Give the defective test images, the defective training images, the synthetic images, and copies.
+def scored_sets(real: Prepared, synthetic: Prepared | None, seed: int) -> dict[str, Side]:
+    """Give the defective test images ("unseen"), the defective training images ("training"), and what is scored.
 
-    A copy replays a training image of the defects of the synthetic image in its place, as the generator `memoriser` does;
-    where there is none of these, any. So copies follow from the labels asked for and the seed, whatever the generator.
+    That is, where there are synthetic images, "generated" and "copies". A copy replays a training image of the defects
+    of the synthetic image in its place, as the generator `memoriser` does; where there is none of these, any. So copies
+    follow from the labels asked for and the seed, whatever the generator.
     """
-    unseen, training = (
-        Side(real, real.rows(split=part, defective=True)) for part in ("test", "train")
-    )
+    sides = {
+        name: Side(real, real.rows(split=part, defective=True))
+        for name, part in (("unseen", "test"), ("training", "train"))
+    }
+    if synthetic is None:
+        return sides
+    training = sides["training"]
     generated = Side(synthetic, np.arange(len(synthetic), dtype=np.int64), real=real)
     rng = numpy_rng(seed, "copies")
     places: dict[tuple[str, ...], Indices] = {}
@@ -111,4 +116,5 @@ def scored_sets(real: Prepared, synthetic: Prepared, seed: int) -> tuple[Side, S
         [places[label][rng.integers(len(places[label]))] for label in generated.labels],
         dtype=np.int64,
     )
-    return unseen, training, generated, Side(real, training.rows[chosen], of_training=chosen)
+    copies = Side(real, training.rows[chosen], of_training=chosen)
+    return {**sides, "generated": generated, "copies": copies}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from defectbench.metrics.scoring import Kind, ScoreRow
     from defectbench.metrics.store import Extractor, FeatureStore
 
-SIDES = ("unseen", "training", "generated", "copies")
-
 
 def score(job: Job, folder: Path, context: Context) -> dict[str, Any]:  # noqa: ARG001
-    """Score the synthetic images of a sample job.
+    """Score the synthetic images of a sample job, or, without one (arm `ideal`), real images against real ones.
 
     Returns:
         scores, intervals, floors, ceilings, reasons and numbers of images by name of the score.
@@ -45,31 +44,35 @@ def score(job: Job, folder: Path, context: Context) -> dict[str, Any]:  # noqa: 
 
     spec, store = job.spec, context.store
     real = Prepared.open(store.folder(job.parents["data"]) / "cache")
-    synthetic = Prepared.open(store.folder(job.parents["synthetic"]) / "cache")
+    synthetic = None
+    if "synthetic" in job.parents:
+        synthetic = Prepared.open(store.folder(job.parents["synthetic"]) / "cache")
     device = "cuda" if _cuda(context) else "cpu"
     asked = [catalogue.find(name) for name in spec["metrics"]]
     clusters = [metric for metric in asked if isinstance(metric, ClusterMetric)]
     on_images = [metric for metric in asked if isinstance(metric, ImageMetric)]
     on_features = [m for m in asked if not isinstance(m, ClusterMetric | ImageMetric)]
-    sides = dict(zip(SIDES, scored_sets(real, synthetic, spec["seed"]), strict=True))
+    sides = scored_sets(real, synthetic, spec["seed"])
 
     found = _features(on_features, sides, store.root / "features", device)
     for side, values in _values(on_images, sides, job, context, device).items():
         found[side].update(values)
     rows = score_sets(
         found["unseen"],
-        found["generated"],
+        found.get("generated", {}),
         [metric for metric in asked if metric not in clusters],
         numpy_rng(spec["seed"], "score"),
         replicates=spec["replicates"],
         training=found["training"],
-        copies=found["copies"],
+        copies=found.get("copies"),
     )
     for metric in clusters:
         rows += _clustered(metric, sides, device, spec)
+    if synthetic is None:  # the best that a generator can be expected to reach
+        rows = [replace(row, kind="score") for row in rows if row.kind == "floor"]
     counts = {
         "real": len(sides["unseen"]),
-        "synthetic": len(sides["generated"]),
+        "synthetic": len(sides["generated"]) if synthetic else 0,
         "train": len(sides["training"]),
     }
     return {**told(rows, _name), "counts": counts}
@@ -110,13 +113,14 @@ def _features(
     ]
     store = FeatureStore(kept, workers=1)
     found = {
-        side: store.get(sides[side].image_set(), nets, device=device)
-        for side in ("unseen", "training", "generated")
+        name: store.get(side.image_set(), nets, device=device)
+        for name, side in sides.items()
+        if name != "copies"
     }
-    copies = sides["copies"]
-    found["copies"] = replayed(
-        found["training"], copies.of_training, copies.image_set(), nets, store, device
-    )
+    if copies := sides.get("copies"):
+        found["copies"] = replayed(
+            found["training"], copies.of_training, copies.image_set(), nets, store, device
+        )
     return found
 
 
@@ -185,6 +189,8 @@ def _clustered(
     rows: list[ScoreRow] = []
     kinds: dict[Kind, str] = {"score": "generated", "floor": "unseen", "ceiling": "copies"}
     for kind, side in kinds.items():
+        if side not in sides:
+            continue
         images = sides[side].by_defect(masked)
         rows += intra_cluster_rows(
             net,

@@ -5,6 +5,7 @@ No training and no table. Images, masks and names are checked first; nothing is 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -386,7 +387,7 @@ def _lines(
         "notes": "",
         "about": f"{len(fake)} generated against {len(real)} real images at {sizes}.",
         "metrics": list(shown),
-        "cells": [{**asdict(cell), "metrics": list(shown), "jobs": [job.id], "fits": []}],
+        "cells": json.loads(json.dumps([asdict(cell)])),  # as they are read back
     }
     result = {
         "kind": "job",

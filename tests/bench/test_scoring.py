@@ -77,6 +77,7 @@ def store(squares, tmp_path):
             "mask": "" if place == 1 else mask,  # an image whose mask was no good
             "mask_source": "invalid" if place == 1 else "native",
             "label": one["label"],
+            "defects": (one["label"],),
             "normal": squares.table["id"].iloc[one["normal"]] if place != 2 else "",
         }
         for place, ((image, mask), one) in enumerate(zip(paths, made, strict=True))
@@ -145,6 +146,18 @@ def test_every_score_has_its_company_and_masks_are_looked_at(store, squares, mon
     assert scores["background_l1"] > 0.02  # one of each label is darker outside its mask
 
 
+def test_without_synthetic_images_the_floors_are_the_scores(store, squares, monkeypatch):
+    inspect_with(store, monkeypatch, squares)
+    floors = run(store, METRICS)["floors"]
+    spec = {"metrics": METRICS, "replicates": 20, "revision": 2, "threads": 1, "seed": 0}
+    job = Job("score", spec, {"data": "data", "inspector": "inspector"})
+    ideal = score(job, store.folder("score"), Context(store))
+    assert ideal["metrics"] == floors
+    assert not ideal["floors"]
+    assert ideal["counts"] == {"real": 8, "synthetic": 0, "train": 16}
+    assert ideal["sizes"]["kd_vgg16_random_s0"] == [8, 16]
+
+
 def test_scores_repeat_and_do_not_depend_on_which_others_are_asked_for(store, squares, monkeypatch):
     inspect_with(store, monkeypatch, squares)
     whole = run(store, METRICS)
@@ -172,15 +185,16 @@ def test_an_image_without_a_defect_is_seen_by_the_inspector_and_by_the_change(
 
 def test_copies_have_the_labels_asked_for_and_do_not_depend_on_the_generator(store, squares):
     synthetic = Prepared.open(store.folder("synthetic") / "cache")
-    _, training, generated, copies = scored_sets(squares, synthetic, 0)
+    sides = scored_sets(squares, synthetic, 0)
+    training, generated, copies = sides["training"], sides["generated"], sides["copies"]
     assert list(copies.labels) == list(generated.labels)
     assert set(copies.rows) <= set(training.rows)
     assert np.array_equal(training.images[copies.of_training], copies.images)
-    assert np.array_equal(scored_sets(squares, synthetic, 0)[3].rows, copies.rows)
-    assert not np.array_equal(scored_sets(squares, synthetic, 1)[3].rows, copies.rows)
+    assert np.array_equal(scored_sets(squares, synthetic, 0)["copies"].rows, copies.rows)
+    assert not np.array_equal(scored_sets(squares, synthetic, 1)["copies"].rows, copies.rows)
     strange = synthetic.table.assign(defects=pd.Series([("bright", "dark")] * len(synthetic)))
     object.__setattr__(synthetic, "table", strange)
-    assert len(scored_sets(squares, synthetic, 0)[3]) == 8  # none alike: any
+    assert len(scored_sets(squares, synthetic, 0)["copies"]) == 8  # none alike: any
 
 
 def test_an_inspector_comes_back_as_it_was_and_its_absence_is_named(squares, tmp_path):
