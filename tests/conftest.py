@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("YOLO_OFFLINE", "1")
 
@@ -12,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 
+from defectbench import cli
 from defectbench.data.manifest import Manifest
 from defectbench.data.prepared import Prepared
 
@@ -87,3 +93,43 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
     folder = tmp_path_factory.mktemp("squares")
     return prepare(draw_tree(folder / "raw"), folder / "cache", size=32)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `defectbench ARGUMENTS...` through its front door."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("DEFECTBENCH_DATA", raising=False)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+
+    def go(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["defectbench", *map(str, arguments)])
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        else:
+            code = 0
+        told = capsys.readouterr()
+        assert "Traceback" not in told.out + told.err
+        return Outcome(code, told.out, told.err)
+
+    return go

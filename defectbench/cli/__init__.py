@@ -48,7 +48,7 @@ def main() -> None:
         tables,
     )
 
-    signal.signal(signal.SIGINT, _stop)
+    before = signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except UserError as error:
@@ -68,3 +68,5 @@ def main() -> None:
             f"error: {error.filename or ''}: {error.strerror or error}", style="red", markup=False
         )
         sys.exit(2)
+    finally:
+        signal.signal(signal.SIGINT, before)

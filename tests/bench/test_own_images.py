@@ -155,9 +155,9 @@ def test_a_whole_table_runs_on_them(tmp_path):
     }
 
 
-def test_without_images_there_is_nothing_to_draw(tmp_path):
-    refused(call("fit", "memoriser", "--dataset", "folder"), "give your images with --data")
+def test_without_images_there_is_nothing_to_draw(run, tmp_path):
+    refused(run("fit", "memoriser", "--dataset", "folder"), "give your images with --data")
     (tmp_path / "empty").mkdir()
     refused(
-        call("fit", "memoriser", "--dataset", "folder", "--data", tmp_path / "empty"), "none there"
+        run("fit", "memoriser", "--dataset", "folder", "--data", tmp_path / "empty"), "none there"
     )

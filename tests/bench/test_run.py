@@ -90,11 +90,11 @@ def test_nothing_in_the_csv_tells_when_or_where_it_was_made(finished):
     assert whence["versions"]["torch"] not in text
 
 
-def test_run_again_does_nothing(finished):
+def test_run_again_does_nothing(run, finished):
     before, text = mtimes(finished), (finished / CSV).read_bytes()
-    again = call("run", finished.parent / "tiny.yaml", "--out", finished, "--json")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)[0]["done"] == 0
+    again = run("run", finished.parent / "tiny.yaml", "--out", finished, "--json")
+    assert again.code == 0, again.err
+    assert again.json[0]["done"] == 0
     assert mtimes(finished) == before
     assert (finished / CSV).read_bytes() == text
 
@@ -154,10 +154,9 @@ def test_killed_at_any_moment_ends_with_the_same_bytes(finished, table, tmp_path
     assert (out / CSV).read_bytes() == (finished / CSV).read_bytes()
 
 
-def test_the_records_alone_give_the_same_files(finished, tmp_path):
+def test_the_records_alone_give_the_same_files(run, finished, tmp_path):
     shutil.copytree(finished / "records", tmp_path / "records")
-    done = call("collect", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert run("collect", "--out", tmp_path).code == 0
     for name in (CSV, "tiny/table1.smoke.md", "leaderboard.csv"):
         assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
 
@@ -228,14 +227,14 @@ def test_a_split_that_leaks_is_told_in_the_run_and_in_the_table(table, finished,
     assert "leaks" not in (finished / "tiny" / "table1.smoke.md").read_text()
 
 
-def test_compare_joins_and_says_what_does_not_match(finished, tmp_path):
+def test_compare_joins_and_says_what_does_not_match(run, finished, tmp_path):
     first = finished / CSV
     lines = first.read_text().splitlines()
     second = tmp_path / "b.csv"
     second.write_text("\n".join(line for line in lines if ",Memoriser," not in line) + "\n")
-    done = call("compare", first, second, "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    done = run("compare", first, second, "--json")
+    assert done.code == 0, done.err
+    found = done.json
     with second.open() as file:
         numbered = sum(bool(row["mean"]) for row in csv.DictReader(file))
     assert len(found["rows"]) == numbered > 0
@@ -299,8 +298,7 @@ def test_generators_see_training_images_only(finished):
         assert {split[name] for name in used} == {"train"}
 
 
-def test_a_plan_counts_jobs_and_writes_nothing(table, tmp_path):
-    done = call("plan", table, "--out", tmp_path / "none", "--json")
-    told = json.loads(done.stdout)
+def test_a_plan_counts_jobs_and_writes_nothing(run, table, tmp_path):
+    told = run("plan", table, "--out", tmp_path / "none", "--json").json
     assert told["stages"]["fit"] == {"waiting": 4}
     assert not (tmp_path / "none").exists()

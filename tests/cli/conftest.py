@@ -1,62 +1,16 @@
-"""Runs the command line as a user does, in this process, and draws the tiny trees that the commands are given."""
+"""Draws the tiny trees that the commands are given."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from defectbench import cli
 from defectbench.data.manifest import Manifest
 from defectbench.data.mvtec_ad import MVTecAD
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `defectbench ARGUMENTS...` through its front door."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("DEFECTBENCH_DATA", raising=False)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")
-
-    def go(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["defectbench", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        else:
-            code = 0
-        told = capsys.readouterr()
-        assert "Traceback" not in told.out + told.err
-        return Outcome(code, told.out, told.err)
-
-    return go
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:

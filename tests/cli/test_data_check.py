@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Run, fingerprint, save, spot
+from tests.cli.conftest import fingerprint, save, spot
+from tests.conftest import Run
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 1647097112\n".format(
     "0" * 64

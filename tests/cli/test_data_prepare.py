@@ -10,7 +10,8 @@ import pytest
 
 from defectbench.data import prepare as preparing
 from defectbench.data.prepared import Prepared
-from tests.cli.conftest import Run, fingerprint, save
+from tests.cli.conftest import fingerprint, save
+from tests.conftest import Run
 
 
 def test_a_cache_is_made_once_and_a_changed_file_is_noticed(

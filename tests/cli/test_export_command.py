@@ -10,7 +10,8 @@ import pytest
 
 from defectbench.data.export import FORMATS
 from defectbench.data.mvtec_ad import MVTecAD
-from tests.cli.conftest import Run, fingerprint
+from tests.cli.conftest import fingerprint
+from tests.conftest import Run
 
 
 @pytest.mark.parametrize("to", sorted(FORMATS))

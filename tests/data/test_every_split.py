@@ -111,6 +111,7 @@ def test_the_leak_of_a_papers_code_is_there_and_is_said(manifests: dict[str, Man
     assert [leak for leak in leaks(sides, look=False) if leak.kind == "copy"]
 
 
+@pytest.mark.slow
 def test_drawn_images_lie_where_they_were_written(manifests: dict[str, Manifest]):
     for manifest in manifests.values():
         first = manifest.table.iloc[0]
