@@ -335,6 +335,7 @@ def test_mvtec_normal_training_images_only_in_train(tree: Tree, tmp_path: Path) 
         assert masks == [f"{stem}_mask" for stem in images]
 
 
+@pytest.mark.slow
 def test_mvtec_names_sort_as_numbers_beyond_a_thousand(tree: Tree, tmp_path: Path) -> None:
     for number in range(1001):
         tree.rows.append({**tree.rows[-1], "id": f"wood/more {number}", "split": "train"})

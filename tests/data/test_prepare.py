@@ -73,6 +73,7 @@ def test_oblong_images_are_stretched_with_their_masks(tmp_path: Path) -> None:
     assert (cache.images[row][:, 7:] == 255).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop", [None, 12])
 def test_workers_change_no_byte(
     manifest: Manifest, tmp_path: Path, crop: int | None, monkeypatch: pytest.MonkeyPatch
