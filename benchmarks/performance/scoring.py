@@ -31,8 +31,9 @@ from defectbench.metrics.fid import fid
 from defectbench.metrics.images import ArrayImages
 from defectbench.metrics.kid import replicated_kid
 from defectbench.metrics.lpips import Lpips
-from defectbench.metrics.lpips_pairs import within
+from defectbench.metrics.lpips_pairs import exact_arithmetic, within
 from defectbench.metrics.lpips_streams import grouped_distances
+from defectbench.metrics.pairwise import stored
 from defectbench.metrics.scoring import score_sets
 from defectbench.metrics.store import FeatureStore
 
@@ -126,6 +127,34 @@ def whole_scoring(folder, inception, images):
     print(
         f"  second generator / first           {statistics.median(seconds):.3f}   (target <= 0.55)"
     )
+
+
+def all_but_passes(inception, images=1000, sample=32):
+    """What the same costs at full size besides forward passes, which are replayed or left out, beside those of a sample."""
+    net, few = Lpips("vgg", seed=0), pictures(sample, 7)
+    batch = torch.from_numpy(np.stack([few.load(i) for i in range(sample)]))
+    with exact_arithmetic():
+        bare = timed(lambda: (inception(batch), net(batch)))[0] / sample
+    rng = np.random.default_rng(0)
+    metrics = [catalogue.find(n) for n in ("fid", "kid", "is", "precision_recall_k3")]
+    widths = {"inception_tf2015_pool3": 2048, "inception_tf2015_logits": 1008}
+    sets = [{n: rng.normal(size=(images, w)) for n, w in widths.items()} for _ in range(2)]
+    statistic, _ = timed(lambda: score_sets(*sets, metrics, rng))
+    net.backbone = Replayed(net.backbone)
+    watch = Stopwatch(net)
+    pairs, distances = timed(lambda: within(net, pictures(images, 8)))
+    pairs -= watch.seconds
+    diverse = [catalogue.find("lpips_vgg_random_s0_pairwise")]
+    found = {"lpips_vgg_random_s0": stored(distances)}
+    statistic += timed(lambda: score_sets(found, found, diverse, rng))[0]
+    first, second = (
+        sets * (images * bare + pairs) + statistic for sets in (2, 1)
+    )  # a second generator brings one set
+    print(f"{images} x {images} images, passes extrapolated from {sample}:")
+    print(
+        f"  all / bare forward passes          {first / (2 * images * bare):.3f}   (target <= 1.10)"
+    )
+    print(f"  second generator / first           {second / first:.3f}   (target <= 0.55)")
 
 
 class Part(torch.nn.Module):
@@ -282,6 +311,7 @@ def main(images: int = 64):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inception = random_inception(folder)
+        all_but_passes(inception)
         whole_scoring(folder / "first", inception, images)
         against_torchmetrics(folder / "second", inception, images)
 
