@@ -172,10 +172,16 @@ def _values(
         m.extractor: _lpips(m.extractor, device) for m in metrics if m.extractor in mask_scores.NETS
     }
     seen = [metric for metric in metrics if metric.extractor == mask_scores.INSPECTOR]
-    return {
+    found = {
         name: image_values(side.looked(), metrics if name == "generated" else seen, nets, inspector)
         for name, side in sides.items()
+        if name != "copies"
     }
+    if copies := sides.get("copies"):
+        found["copies"] = {
+            name: values[copies.of_training] for name, values in found["training"].items()
+        }
+    return found
 
 
 def _clustered(

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from defectbench.bench.chosen_metrics import WEIGHTS, chosen_metrics
 from defectbench.bench.image_folders import (
     Opened,
     check_sizes,
@@ -33,33 +34,16 @@ from defectbench.bench.records import append_records, read_records, records_path
 from defectbench.bench.scoring import replayed, told
 from defectbench.bench.store import Store
 from defectbench.config import UserError
-from defectbench.metrics import catalogue, features, weights
+from defectbench.metrics import features, weights
 from defectbench.metrics.base import Array, SetMetric
 from defectbench.metrics.images import PickedImages
 from defectbench.metrics.lpips import Lpips
 from defectbench.metrics.lpips_pairs import between
-from defectbench.metrics.mask_scores import INSPECTOR, NETS, ImageMetric
+from defectbench.metrics.mask_scores import NETS
 from defectbench.metrics.scoring import ScoreRow, score_sets
 from defectbench.metrics.store import Extractor, FeatureStore
 from defectbench.rng import numpy_rng
 
-WEIGHTS: Mapping[str, weights.WeightFile] = {
-    "inception_tf2015": weights.INCEPTION,
-    "dinov2_vitb14": weights.DINOV2_VITB14,
-    "dinov2_vitl14": weights.DINOV2_VITL14,
-    "clip_vitb32": weights.CLIP_VITB32,
-    "lpips_alex": weights.ALEXNET,
-    "lpips_vgg": weights.VGG16,
-}
-INCEPTION_METRICS = (
-    "fid",
-    "kid",
-    "is",
-    "precision_recall_k3",
-    "density_coverage_k5",
-    "memorisation",
-)
-SPACE_METRICS = ("fd", "kd", "precision_recall_k3", "density_coverage_k5", "memorisation")
 NAME = re.compile(r"[\w+-][\w.+-]*")
 
 
@@ -144,7 +128,12 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
         raise UserError(f"--name {name!r}: wants letters, digits, '_', '-', '+' and '.'")
     records = records_path(wish.out, f"score/{name}", "score")
     before = read_records(records) if records.exists() else []
-    asked, on_masks = _chosen(wish, say)
+    if wish.sources and not wish.masks:
+        raise UserError(
+            f"--sources {wish.sources}: give --masks DIR too; they are looked at together"
+        )
+    paired = bool(wish.masks and wish.sources)
+    asked, on_masks = chosen_metrics(wish.metrics, masks=paired, say=say)
     sets = _inputs(wish, say)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     nets = {e: _build(e, say) for e in dict.fromkeys(metric.extractor for metric in asked)}
@@ -203,73 +192,6 @@ def shown_name(row: ScoreRow) -> str:
     if row.metric.endswith(row.extractor) and row.extractor not in row.key:
         return f"{row.key}_{row.extractor}"
     return row.key
-
-
-def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
-    """Metrics whose weight files are on this machine, else those of seeded networks.
-
-    Args:
-        masks: whether there are masks and sources to look at.
-
-    Returns:
-        their names, and a line that says which networks they look through.
-    """
-    found = {name for name, file in WEIGHTS.items() if weights.locate(file)}
-    chosen: list[str] = []
-    if "inception_tf2015" in found:
-        chosen += INCEPTION_METRICS
-    spaces: list[str] = [s for s in ("dinov2_vitb14", "dinov2_vitl14") if s in found]
-    if not chosen and not spaces:
-        spaces = ["vgg16_random_s0"]
-    chosen += [f"{metric}_{space}" for space in spaces for metric in SPACE_METRICS]
-    lpips = "lpips_alex" if "lpips_alex" in found else "lpips_alex_random_s0"
-    chosen.append(f"{lpips}_pairwise")
-    if masks:
-        chosen += [
-            "background_l1",
-            f"background_{lpips}",
-            "change_inside",
-            "without_visible_change",
-        ]
-    looks = [*(["inception_tf2015"] if "inception_tf2015" in found else []), *spaces, lpips]
-    absent = ""
-    if any(look.endswith("random_s0") for look in looks):
-        absent = (
-            "; random_s0: seeded random weights, as pretrained files are not here "
-            "(`defectbench doctor` lists them)"
-        )
-    return tuple(chosen), f"metrics: {', '.join(looks)}{absent}"
-
-
-def _chosen(wish: Wish, say: Callable[[str], None]) -> tuple[list[SetMetric], list[ImageMetric]]:
-    """Metrics on features, and those on masks."""
-    if wish.sources and not wish.masks:
-        raise UserError(
-            f"--sources {wish.sources}: give --masks DIR too; they are looked at together"
-        )
-    paired = bool(wish.masks and wish.sources)
-    names = tuple(dict.fromkeys(wish.metrics))
-    if not names:
-        names, told = default_metrics(masks=paired)
-        say(told)
-    found: list[SetMetric] = []
-    on_masks: list[ImageMetric] = []
-    for name in names:
-        metric = catalogue.find(name)
-        if metric.extractor == INSPECTOR:
-            raise UserError(
-                f"--metrics {name}: needs a segmentation network trained on real images, which "
-                "`score` does not train; tables do"
-            )
-        if metric.extractor.endswith("_masked"):
-            raise UserError(f"--metrics {name}: needs masks of the real images too; leave it out")
-        if not isinstance(metric, ImageMetric):
-            found.append(metric)
-        elif paired:
-            on_masks.append(metric)
-        else:
-            raise UserError(f"--metrics {name}: needs --masks DIR and --sources DIR")
-    return found, on_masks
 
 
 def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
