@@ -30,13 +30,18 @@ class TrainBatch(TypedDict):
 
 
 class Request(TypedDict):
-    """What is asked of a generator. Which keys it needs stands in its `reads`."""
+    """What is asked of a generator. Which keys it needs stands in its `reads`, which it understands besides in its `takes`.
+
+    A label of zeros asks for a normal image; of a generator that restores, for `normal`, a defective image, restored.
+    """
 
     defects: Tensor  # (B, K) float32, multi-hot or interpolated class weights
     product: Tensor  # (B,) int64
     normal: NotRequired[Tensor]  # (B, 3, H, W) float32: the normal image to start from
     mask: NotRequired[Tensor]  # (B, 1, H, W) float32 in {0, 1}: where the defect shall be
     reference: NotRequired[Batch]  # B defect images whose style or defect is to be taken
+    style: NotRequired[Batch]  # B defect images whose style is to be taken instead
+    draw_style: NotRequired[Tensor]  # (B,) bool: a style is to be drawn instead
 
 
 class Sample(TypedDict):

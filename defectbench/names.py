@@ -239,22 +239,73 @@ def find_table(name: str) -> Path:
     return known[name]
 
 
+ABILITIES: Mapping[str, str] = {
+    "normal": "start from a given normal image",
+    "mask": "place the defect inside a given mask or box",
+    "several": "draw several defects into one image",
+    "reference": "take the defect from a reference image",
+    "style": "take shape and style of a defect from two images, or draw a style",
+    "interpolation": "interpolate between labels",
+    "restoration": "restore a defective image to a normal one",
+}
+"""What a generator may be asked for besides a label, by the word for it in `reads` and `takes`."""
+
+
+def is_able(entry: Entry, ability: str) -> bool:
+    """Whether a generator can be asked for one of `ABILITIES`."""
+    facts = entry.facts
+    return ability in facts.get("reads", ()) or ability in facts.get("takes", ())
+
+
 def abilities(entry: Entry) -> list[str]:
     """Say what a generator can be asked for besides a label, from its class facts."""
-    reads = entry.facts.get("reads", frozenset())
-    said = {
-        "normal": "starts from a given normal image",
-        "mask": "places the defect inside a given mask",
-        "reference": "takes a reference image",
-    }
-    takes = entry.facts.get("takes", frozenset())
-    found = [text for key, text in said.items() if key in reads]
-    found += [f"{text} (optional)" for key, text in said.items() if key in takes]
-    if "interpolation" in takes:
-        found.append("interpolates between labels")
-    if entry.facts.get("mask_source", "none") != "none":
-        found.append("returns a mask")
+    found = []
+    for ability, words in ABILITIES.items():
+        if is_able(entry, ability):
+            needed = " (it must be given one)" if ability in entry.facts.get("reads", ()) else ""
+            found.append(words + needed)
+    source = entry.facts.get("mask_source", "none")
+    if source == "watershed":
+        found.append("have what it draws blended into any normal image, of another product too")
+    if source != "none":
+        found.append(f"return a mask ({source})")
     return found
+
+
+def check_ability(entry: Entry, ability: str, option: str) -> None:
+    """Refuse what a generator cannot do.
+
+    Raises:
+        UserError: names option, generator, ability, and the generators that have it.
+    """
+    if not is_able(entry, ability):
+        having = [e.name for e in entries("generators").values() if is_able(e, ability)]
+        raise UserError(
+            f"{option}: {entry.name} cannot {ABILITIES[ability]}; those that can: "
+            f"{', '.join(having) or '(none)'}"
+        )
+
+
+SIZE_FACTS = ("least_size", "multiple_of", "power_of_two")
+"""Class facts of a generator that say which images it takes."""
+
+
+def check_size(name: str, facts: Mapping[str, Any], size: int) -> None:
+    """Refuse images of a size that a generator's networks cannot take.
+
+    Args:
+        name: of the generator.
+        facts: its class facts; those of `SIZE_FACTS` that it does not state have their defaults.
+        size: side of the images, pixels.
+
+    Raises:
+        UserError: names generator and size, and says which sizes go.
+    """
+    least, step = int(facts.get("least_size", 8)), int(facts.get("multiple_of", 1))
+    doubling = bool(facts.get("power_of_two", False))
+    if size < least or size % step or (doubling and size & (size - 1)):
+        kind = "a power of two" if doubling else f"a multiple of {step}" if step > 1 else "a number"
+        raise UserError(f"{name}: size is {size}; wants {kind}, at least {least}, e.g. 64 or 128")
 
 
 def metric_summaries() -> dict[str, str]:

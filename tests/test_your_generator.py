@@ -55,7 +55,10 @@ def fitted(package, squares, tmp_path_factory):
 def test_it_is_found_and_says_what_it_can_do():
     entry = names.find("generators", NAME)
     assert entry.module == "my_package.layer_gan"
-    assert names.abilities(entry) == ["starts from a given normal image", "returns a mask"]
+    assert names.abilities(entry) == [
+        "start from a given normal image (it must be given one)",
+        "return a mask (native)",
+    ]
     assert list(entry.arguments) == ["base", "noise", "area_weight", "lr"]
 
 

@@ -1,7 +1,8 @@
-"""Draw from one fitted generator outside any table: what a user wishes, checked against what the generator can do."""
+"""Draw from one fitted generator outside any table: images, masks, where each came from, and a labelled sheet."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,41 +12,52 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from defectbench.config import UserError, nearest
+from defectbench.bench.sampling import finish_sample, synthesise
+from defectbench.bench.wishes import Given, Order, Picture, Wish, take_order
+from defectbench.config import UserError
+from defectbench.imaging.grid import grid
+from defectbench.rng import torch_rng
 
-Picture = npt.NDArray[np.uint8]
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+AT_ONCE = 32
+"""Images asked for together; part of which draws an image gets."""
+WIDEST, LONGEST = 8, 4
+"""Columns of the sheet, and how often they are repeated for further images."""
+LEAST_TILE = 96
+"""Side of a tile, pixels, up to which small images are enlarged."""
+FRAME = 190
+"""Grey value of the line round contents."""
+SHEETS = (".png", ".jpg")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for.
+class Drawn:
+    """One image that was drawn.
 
     Attributes:
-        labels: defects to draw, all of them in each image.
-        interpolate: `FROM:TO` instead of labels.
-        count: images, or steps of the interpolation.
-        normal: normal image or folder of them.
-        mask: mask image.
-        box: `x0,y0,x1,y1` in pixels of the generator's images.
-        reference: defect image.
-        composite: how contents are blended into the normals; "none" leaves them on their background.
-        seed: seed of every draw.
+        index: which of the count.
+        weights: class weights, (K,).
+        raw: what the generator drew, (H, W, 3).
+        image: the same, or blended into its normal.
+        mask: (H, W) bool, or None if there is no valid one.
+        source: the mask's source.
     """
 
-    labels: tuple[str, ...] = ()
-    interpolate: str = ""
-    count: int = 8
-    normal: Path | None = None
-    mask: Path | None = None
-    box: str = ""
-    reference: Path | None = None
-    composite: str = "improved_poisson"
-    seed: int = 0
+    index: int
+    weights: npt.NDArray[np.float32]
+    raw: Picture
+    image: Picture
+    mask: npt.NDArray[np.bool_] | None
+    source: str
 
 
-def draw(checkpoint: Path, wish: Wish, out: Path) -> dict[str, Any]:
-    """Draw images, write them with masks, `manifest.csv` and `samples.png`.
+def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> dict[str, Any]:
+    """Draw images and write them with masks, `manifest.csv` and `samples.png`, a labelled sheet.
+
+    Args:
+        checkpoint: a `generator.ckpt`.
+        wish: what is asked.
+        out: folder to write to.
+        sheet: another place for the sheet.
 
     Returns:
         counts and paths, for printing.
@@ -53,199 +65,214 @@ def draw(checkpoint: Path, wish: Wish, out: Path) -> dict[str, Any]:
     Raises:
         UserError: the generator cannot do what is wished, or an input file is not as expected.
     """
-    import torch
-
-    from defectbench.batch import Batch, Request, to_float
     from defectbench.bench.loading import load_generator, read_checkpoint
-    from defectbench.bench.sampling import compositing, finish_sample, synthesise
     from defectbench.data.module import View
-    from defectbench.data.synthetic import write_images
-    from defectbench.imaging.grid import grid
-    from defectbench.rng import torch_rng
 
+    if sheet and sheet.suffix.lower() not in SHEETS:
+        raise UserError(f"--sheet {sheet}: expected a name that ends in {' or '.join(SHEETS)}")
     content = read_checkpoint(checkpoint)
+    order = take_order(content, wish)
     generator = load_generator(checkpoint)
-    name, view = content["generator"], View(**content.get("view", {}))
-    able = generator.reads | generator.takes
-    size = generator.size
-    weights = _weights(name, generator, wish)
-    normals = _normals(wish, size)
-    composite = compositing(generator, view, wish.composite) if normals is not None else "none"
-    if normals is None and "normal" in generator.reads:
-        raise UserError(
-            f"{name} starts from a normal image: give --normal IMAGE or a folder of them"
-        )
-    if normals is not None and "normal" not in able and view.name != "contents":
-        raise UserError(f"{name} does not start from a normal image: leave --normal out")
-    count = len(weights)
-    chosen = (
-        np.stack([normals[i % len(normals)] for i in range(count)]) if normals is not None else None
-    )
-    request = Request(
-        defects=torch.from_numpy(weights), product=torch.zeros(count, dtype=torch.int64)
-    )
-    if chosen is not None and "normal" in able:
-        request["normal"] = to_float(torch.from_numpy(chosen).permute(0, 3, 1, 2)).contiguous()
-    area = _area(name, able, wish, size, optional="mask" not in generator.reads)
-    if area is not None:
-        request["mask"] = (
-            torch.from_numpy(area)[None, None].float().expand(count, 1, size, size).contiguous()
-        )
-    if wish.reference is not None:
-        if "reference" not in able:
-            raise UserError(f"{name} takes no reference image: leave --reference out")
-        image = to_float(torch.from_numpy(_picture(wish.reference, size)).permute(2, 0, 1))[None]
-        request["reference"] = Batch(
-            image=image.expand(count, 3, size, size).contiguous(),
-            mask=torch.ones(count, 1, size, size),
-            defects=request["defects"],
-            product=request["product"],
-            synthetic=torch.zeros(count, dtype=torch.bool),
-        )
-    elif "reference" in generator.reads:
-        raise UserError(
-            f"{name} needs a defect image to take the look from: give --reference IMAGE"
-        )
-    made = finish_sample(
-        synthesise(generator, request, torch_rng(wish.seed, "draw")),
-        chosen if chosen is not None else np.zeros((count, size, size, 3), np.uint8),
-        view,
-        composite,
-        generator.mask_source,
-    )
+    view = View(**content.get("view", {}))
+    drawn: list[Drawn] = []
+    for first in range(0, order.count, AT_ONCE):
+        rows = range(first, min(first + AT_ONCE, order.count))
+        # All steps of an interpolation draw the same numbers, so that the label alone makes the difference.
+        steps = [_draw(generator, order, wish, view, rows, weights) for weights in order.weights]
+        drawn += [one for series in zip(*steps, strict=True) for one in series]
     out.mkdir(parents=True, exist_ok=True)
-    paths = write_images(out, 0, made.images, made.masks)
-    _write_manifest(out, paths, made, weights, generator, checkpoint, wish)
-    Image.fromarray(grid(list(made.images), columns=min(count, 8))).save(out / "samples.png")
+    _write(out, drawn, order, generator, checkpoint, wish)
+    picture = Image.fromarray(draw_sheet(order, drawn, generator.defects))
+    sheet = sheet or out / "samples.png"
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(sheet, quality=85)
     return {
-        "images": count,
-        "with_mask": sum(made.valid),
+        "images": len(drawn),
+        "masks": dict(Counter(one.source for one in drawn)),
         "manifest": str(out / "manifest.csv"),
-        "grid": str(out / "samples.png"),
+        "sheet": str(sheet),
     }
 
 
-def _weights(name: str, generator: Any, wish: Wish) -> npt.NDArray[np.float32]:
-    """Turn labels or an interpolation into (count, K) class weights."""
-    known: Sequence[str] = generator.defects
-    if wish.interpolate:
-        if "interpolation" not in generator.takes:
-            raise UserError(f"{name} cannot interpolate between labels: leave --interpolate out")
-        first, sign, second = wish.interpolate.partition(":")
-        for label in (first, second):
-            if not sign or label not in known:
-                raise UserError(
-                    f"--interpolate {wish.interpolate}: expected FROM:TO; {nearest(label, known)}"
-                )
-        share = np.linspace(0, 1, wish.count, dtype=np.float32)
-        weights = np.zeros((wish.count, len(known)), np.float32)
-        weights[:, known.index(first)] += 1 - share
-        weights[:, known.index(second)] += share
-        return weights
-    if not wish.labels:
-        raise UserError(f"give --label; {name} was trained on: {', '.join(known)}")
-    row = np.zeros(len(known), np.float32)
-    for label in wish.labels:
-        if label not in known:
-            raise UserError(
-                f"--label {label}: {name} was not trained on it; {nearest(label, known)}"
-            )
-        row[known.index(label)] = 1
-    return np.tile(row, (wish.count, 1))
+def _turn(given: Sequence[Given], rows: Sequence[int]) -> list[Given]:
+    """Give each image the next in turn."""
+    return [given[row % len(given)] for row in rows]
 
 
-def _area(
-    name: str, able: frozenset[str], wish: Wish, size: int, *, optional: bool
-) -> npt.NDArray[np.bool_] | None:
-    """Read the wished place of the defect, (H, W)."""
-    if wish.mask is None and not wish.box:
-        if "mask" in able and not optional:
-            raise UserError(f"{name} draws the defect inside a mask: give --mask or --box")
-        return None
-    if "mask" not in able:
-        raise UserError(f"{name} cannot place a defect: leave --mask and --box out")
-    if wish.mask is not None:
-        with Image.open(wish.mask) as file:
-            mask = np.asarray(file.convert("L")) >= 128
-        if mask.shape != (size, size):
-            raise UserError(
-                f"{wish.mask}: {mask.shape[1]}x{mask.shape[0]} pixels; {name} draws {size}x{size}: resize the mask"
-            )
-    else:
-        try:
-            x0, y0, x1, y1 = (int(part) for part in wish.box.split(","))
-        except ValueError:
-            raise UserError(f"--box {wish.box}: expected four whole numbers X0,Y0,X1,Y1") from None
-        if not (0 <= x0 < x1 <= size and 0 <= y0 < y1 <= size):
-            raise UserError(
-                f"--box {wish.box}: must be within 0,0,{size},{size} with X0 < X1 and Y0 < Y1"
-            )
-        mask = np.zeros((size, size), dtype=bool)
-        mask[y0:y1, x0:x1] = True
-    if not mask.any():
-        raise UserError(f"{wish.mask}: the mask is empty; paint where the defect shall be (>= 128)")
-    return np.asarray(mask, dtype=bool)
-
-
-def _normals(wish: Wish, size: int) -> list[Picture] | None:
-    if wish.normal is None:
-        return None
-    paths = [wish.normal]
-    if wish.normal.is_dir():
-        paths = sorted(p for p in wish.normal.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not paths:
-            raise UserError(f"{wish.normal}: holds no image ({', '.join(sorted(SUFFIXES))})")
-    return [_picture(path, size) for path in paths[: max(wish.count, 1)]]
-
-
-def _picture(path: Path, size: int) -> Picture:
-    """Read an image as RGB at the generator's size."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        with Image.open(path) as file:
-            return np.asarray(file.convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as an image ({error})") from None
-
-
-def _write_manifest(
-    out: Path,
-    paths: list[tuple[str, str]],
-    made: Any,
+def _draw(
+    generator: Any,
+    order: Order,
+    wish: Wish,
+    view: Any,
+    rows: Sequence[int],
     weights: npt.NDArray[np.float32],
+) -> list[Drawn]:
+    """Draw some images of one step."""
+    import torch
+
+    from defectbench.batch import Batch, Request, to_float, to_uint8
+
+    b = len(rows)
+    request = Request(
+        defects=torch.from_numpy(np.tile(weights, (b, 1))),
+        product=torch.full((b,), order.product, dtype=torch.int64),
+    )
+
+    def pictures(given: Sequence[Given]) -> npt.NDArray[np.uint8]:
+        return np.stack([each.pixels for each in _turn(given, rows)])
+
+    def floats(given: Sequence[Given]) -> torch.Tensor:
+        return to_float(torch.from_numpy(pictures(given)).permute(0, 3, 1, 2)).contiguous()
+
+    def batch(given: Sequence[Given]) -> Batch:
+        image = floats(given)
+        return Batch(
+            image=image,
+            mask=torch.ones_like(image[:, :1]),
+            defects=request["defects"],
+            product=request["product"],
+            synthetic=torch.zeros(b, dtype=torch.bool),
+        )
+
+    side = generator.size
+    start = pictures(order.start) if order.start else np.zeros((b, side, side, 3), np.uint8)
+    if order.start and "normal" in generator.reads | generator.takes:
+        request["normal"] = floats(order.start)
+    if order.areas:
+        request["mask"] = torch.from_numpy(pictures(order.areas)).unsqueeze(1).float()
+    if order.references:
+        request["reference"] = batch(order.references)
+    if order.styles:
+        request["style"] = batch(order.styles)
+    if wish.draw_style:
+        request["draw_style"] = torch.ones(b, dtype=torch.bool)
+    sample = synthesise(generator, request, torch_rng(wish.seed, "draw", rows[0]))
+    made = finish_sample(sample, start, view, order.blend, generator.mask_source)
+    raw = to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy()
+    return [
+        Drawn(
+            index=row,
+            weights=weights,
+            raw=raw[i],
+            image=made.images[i],
+            mask=made.masks[i] if made.masks is not None and made.valid[i] else None,
+            source=made.sources[i],
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def draw_sheet(order: Order, drawn: Sequence[Drawn], defects: Sequence[str]) -> Picture:
+    """Lay out what was given and what was drawn: one row for each kind of picture, one column for each image.
+
+    Args:
+        order: what was asked.
+        drawn: the images, step after step of each series.
+        defects: names of the K defects.
+
+    Returns:
+        the sheet, (H, W, 3). Of many images the first are shown.
+    """
+    side = len(drawn[0].image)
+    blank = np.full((side, side, 3), 255, np.uint8)
+    steps = len(order.weights)
+    across = steps if steps > 1 else min(len(drawn), WIDEST)
+    tiles: list[npt.NDArray[Any]] = []
+    titles: list[str] = []
+    for first in range(0, min(len(drawn), LONGEST * across), across):
+        block = drawn[first : first + across]
+        rows: dict[str, list[npt.NDArray[Any]]] = {}
+        for title, given in (
+            ("given" if order.restoring else "normal", order.start),
+            ("where", order.areas),
+            ("reference", order.references),
+            ("style of", order.styles),
+        ):
+            if given:
+                rows[title] = [g.pixels for g in _turn(given, [one.index for one in block])]
+        if order.blend != "none":
+            rows["contents"] = [_framed(one.raw) for one in block]
+        bare = order.blend == "none" and not order.start
+        rows[_title(order, defects)] = [_framed(one.image) if bare else one.image for one in block]
+        if any(one.mask is not None for one in drawn):
+            last = "changed" if order.restoring else "mask"
+            rows[last] = [blank if one.mask is None else one.mask for one in block]
+        for title, pictures in rows.items():
+            titles.append(title)
+            tiles += [*pictures, *[blank] * (across - len(pictures))]
+    return grid(
+        tiles,
+        columns=across,
+        row_labels=titles,
+        column_labels=[f"{step / (steps - 1):.2f}" for step in range(steps)] if steps > 1 else None,
+        scale=max(1, -(-LEAST_TILE // side)),
+    )
+
+
+def _framed(picture: Picture) -> Picture:
+    """Draw a grey line round contents, whose background may be as white as the sheet."""
+    framed = np.full_like(picture, FRAME)
+    framed[1:-1, 1:-1] = picture[1:-1, 1:-1]
+    return framed
+
+
+def _title(order: Order, defects: Sequence[str]) -> str:
+    """Name what was drawn."""
+    if order.restoring:
+        return "restored"
+    ends = [[d for d, w in zip(defects, row, strict=True) if w > 0] for row in order.weights]
+    return " + ".join(ends[0]) if len(ends) == 1 else f"{ends[0][0]} to {ends[-1][0]}"
+
+
+def name_label(weights: npt.NDArray[np.float32], defects: Sequence[str]) -> str:
+    """Name a label with its weights, e.g. `hole:0.50+liquid:0.50`; zeros are `normal`."""
+    named = [f"{d}:{w:.2f}" for d, w in zip(defects, weights, strict=True) if w > 0]
+    return "+".join(named) or "normal"
+
+
+def _write(
+    out: Path,
+    drawn: Sequence[Drawn],
+    order: Order,
     generator: Any,
     checkpoint: Path,
     wish: Wish,
 ) -> None:
+    """Write images, masks and the manifest. A restored image is normal: what changed is no mask of a defect."""
     import pandas as pd
 
     from defectbench.data.manifest import Manifest
+    from defectbench.data.synthetic import write_images
 
-    rows = [
-        {
-            "id": f"{out.name}/{Path(image).stem}",
-            "image": image,
-            "mask": mask if ok else "",
-            "product": generator.products[0],
-            "defects": tuple(
-                sorted(d for d, w in zip(generator.defects, row, strict=True) if w > 0)
-            ),
-            "split": "",
-            "group": f"{out.name}/{Path(image).stem}",
-            "source": checkpoint.parent.name,
-            "mask_source": source,
-            "seed": str(wish.seed),
-            "label": "+".join(
-                f"{d}:{w:.2f}" for d, w in zip(generator.defects, row, strict=True) if w > 0
-            ),
-            "normal": str(wish.normal or ""),
-            "reference": str(wish.reference or ""),
-        }
-        for (image, mask), ok, source, row in zip(
-            paths, made.valid, made.sources, weights, strict=True
+    def named(given: Sequence[Given], row: int) -> str:
+        return given[row % len(given)].name if given else ""
+
+    rows = []
+    for number, one in enumerate(drawn):
+        mask = None if one.mask is None or order.restoring else one.mask[None]
+        ((image, file),) = write_images(out, number, one.image[None], mask)
+        name = f"{out.name}/{Path(image).stem}"
+        rows.append(
+            {
+                "id": name,
+                "image": image,
+                "mask": file,
+                "product": generator.products[order.product],
+                "defects": tuple(
+                    sorted(d for d, w in zip(generator.defects, one.weights, strict=True) if w > 0)
+                ),
+                "split": "",
+                "group": name,
+                "source": checkpoint.parent.name,
+                "mask_source": "none" if order.restoring else one.source,
+                "seed": str(wish.seed),
+                "label": name_label(one.weights, generator.defects),
+                "normal": named(order.start, one.index),
+                "reference": named(order.references, one.index),
+                "style_of": "drawn" if wish.draw_style else named(order.styles, one.index),
+                "where": named(order.areas, one.index),
+            }
         )
-    ]
     Manifest(
         table=pd.DataFrame(rows),
         root=out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -93,8 +94,10 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     manifest.save(folder)
     prepare(manifest, folder / "cache", size=real.images.shape[1])
     _draw_grid(folder, manifest)
-    invalid = sum(row["mask_source"] in {"invalid", "none"} for row in rows)
-    return {"counts": {"images": len(rows), "without_mask": invalid}}
+    sources = Counter(row["mask_source"] for row in rows)
+    invalid = sources["invalid"] + sources["none"]
+    counts = {"images": len(rows), "without_mask": invalid}
+    return {"counts": counts, "mask_sources": dict(sorted(sources.items()))}
 
 
 def compositing(generator: Any, view: View, wish: str) -> str:

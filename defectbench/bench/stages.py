@@ -6,6 +6,7 @@ import json
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -182,6 +183,7 @@ def _pool(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
 def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Train a generator."""
+    from defectbench.bench.fit_checks import check_fit, trained_labels
     from defectbench.bench.training import (
         Machine,
         check_finite,
@@ -201,17 +203,10 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     prepared = Prepared.open(context.store.folder(job.parents["data"]) / "cache")
     entry = names.find("generators", spec["generator"])
     cls = entry.load()
-    if cls.stand_ins_only and not prepared.stand_in:
-        raise JobFailed(
-            f"{entry.name} knows only the process that draws stand-ins; these images are real"
-        )
     rows = prepared.rows(split="train", defective=True, defect=spec.get("defect"))
-    if not len(rows):
-        raise JobFailed(
-            f"{prepared.dataset}: no training image of {spec.get('defect') or 'any defect'}"
-        )
-    defects = ImageSet.of(prepared, rows)
-    normals = ImageSet.of(prepared, prepared.rows(split="train", defective=False))
+    good = prepared.rows(split="train", defective=False)
+    check_fit(entry, prepared, rows, good, spec)
+    defects, normals = ImageSet.of(prepared, rows), ImageSet.of(prepared, good)
     view = View(
         **spec["view"] | {"background": _background(spec["view"], defects, contents_background)}
     )
@@ -227,15 +222,17 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     streams = [Stream(defects, "defect", view, tuple(spec["augment"]), spec["balance"])]
     if len(normals):
         streams.append(Stream(normals, "normal", View(), tuple(spec["augment"])))
-    elif "normal" in cls.streams:
-        raise JobFailed(
-            f"{entry.name} learns from normal images too, and there are none in training"
-        )
     data = DefectData(streams, batch=spec["batch"], seed=derive(spec["seed"], "fit"))
     last = folder / "last.ckpt"
     if not last.exists():
         some = normals.subset(np.arange(min(len(normals), 1000))) if len(normals) else defects
         generator.observe(view.apply(defects.all()), some.all())
+    masks: dict[str, int] = {}
+
+    def look(module: Any) -> None:
+        masks.clear()
+        masks.update(_checkpoint_grid(module, prepared, view, folder, spec))
+
     generator = fit_generator(
         generator,
         data,
@@ -243,18 +240,20 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         images=spec["images"],
         machine=machine,
         on_progress=context.progress,
-        on_checkpoint=lambda g: _checkpoint_grid(g, prepared, view, folder, spec),
+        on_checkpoint=look,
         tensorboard=context.tensorboard,
     )
     check_finite(generator)
     seen = {"name": view.name, "background": view.background, "dilate": view.dilate}
     if machine.leads:
-        save_generator(generator, entry.name, folder / "generator.ckpt", seen)
+        trained = trained_labels(entry, prepared, spec)
+        save_generator(generator, entry.name, folder / "generator.ckpt", seen, trained)
     if machine.rank is None:
         last.unlink(missing_ok=True)
     return {
         "view": seen,
         "counts": {"defective": len(defects), "normal": len(normals)},
+        "mask_sources": masks,
         "parameters": sum(p.numel() for p in generator.parameters()),
     }
 
@@ -267,12 +266,12 @@ def _background(view: Mapping[str, Any], defects: Any, choose: Callable[[Any], i
 
 def _checkpoint_grid(
     generator: Any, prepared: Any, view: Any, folder: Path, spec: Mapping[str, Any]
-) -> None:
-    """Draw a grid of samples beside the log, one row per defect."""
+) -> dict[str, int]:
+    """Draw a grid of samples beside the log, one row per defect, and count the sources of their masks."""
     from PIL import Image
 
     from defectbench.batch import to_uint8
-    from defectbench.bench.sampling import synthesise
+    from defectbench.bench.sampling import compositing, finish_sample, synthesise
     from defectbench.data.synthetic import requests
     from defectbench.imaging.grid import grid
     from defectbench.rng import torch_rng
@@ -281,6 +280,7 @@ def _checkpoint_grid(
     generator.eval()
     counts = {spec["defect"]: 6} if spec.get("defect") else dict.fromkeys(prepared.defects, 6)
     images: list[npt.NDArray[np.uint8]] = []
+    sources: Counter[str] = Counter()
     for asked in requests(
         prepared,
         counts,
@@ -291,8 +291,12 @@ def _checkpoint_grid(
     ):
         sample = synthesise(generator, asked.request, torch_rng(spec["seed"], "grid", asked.index))
         images.extend(to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy())
+        blend = compositing(generator, view, "alpha")
+        made = finish_sample(sample, asked.normals, view, blend, generator.mask_source)
+        sources.update(made.sources)
     generator.train(training)
     Image.fromarray(grid(images, columns=6)).save(folder / f"grid-{generator.clock.images:09d}.png")
+    return dict(sorted(sources.items()))
 
 
 def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:

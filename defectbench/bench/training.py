@@ -11,7 +11,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from defectbench.config import UserError
 from defectbench.data.module import DefectData
 from defectbench.generators.base import Generator
 from defectbench.rng import derive
@@ -265,6 +266,21 @@ def check_finite(module: torch.nn.Module) -> None:
             raise Diverged(f"weight {name} is not finite after training")
 
 
+def check_batch(generator: Generator, batch: int, machine: Machine) -> None:
+    """Refuse a batch that leaves a process too few images.
+
+    Raises:
+        UserError: names the generator, the batch and how many are wanted.
+    """
+    processes = machine.devices * machine.nodes
+    least = generator.least_batch
+    if batch % processes or batch // processes < least:
+        shared = f" on {processes} devices" if processes > 1 else ""
+        raise UserError(
+            f"{generator.called}: batch is {batch}{shared}; wants a multiple of {processes} with at least {least} for each"
+        )
+
+
 def fit_generator(
     generator: Generator,
     data: DefectData,
@@ -295,8 +311,10 @@ def fit_generator(
 
     Raises:
         Diverged: a loss or weight is not finite.
+        UserError: the batch does not suit the generator or the devices.
     """
     machine = machine or Machine()
+    check_batch(generator, data.batch, machine)
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / LAST
     reached = peek_clock(last) if last.exists() else None
@@ -337,9 +355,13 @@ def fit_generator(
 
 
 def save_generator(
-    generator: Generator, name: str, path: Path, view: Mapping[str, Any] | None = None
+    generator: Generator,
+    name: str,
+    path: Path,
+    view: Mapping[str, Any] | None = None,
+    trained: Sequence[str] | None = None,
 ) -> None:
-    """Write what sampling needs: name, arguments, view, weights; no optimiser.
+    """Write what sampling needs: name, arguments, view, the labels it was trained on, weights; no optimiser.
 
     The arguments go through JSON, so that only plain values can get in.
     """
@@ -351,6 +373,7 @@ def save_generator(
             "revision": generator.revision,
             "arguments": arguments,
             "view": dict(view or {"name": "full", "background": 0, "dilate": 0}),
+            "trained": list(generator.defects if trained is None else trained),
             "state_dict": {
                 k: v.cpu() if torch.is_tensor(v) else v for k, v in generator.state_dict().items()
             },

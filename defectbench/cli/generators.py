@@ -96,6 +96,12 @@ def fit(
     entry = names.find("generators", generator)
     arguments = parse_settings(settings or [])
     entry.check(arguments, f"--set {generator}")
+    names.check_size(generator, entry.facts, size)
+    least = entry.facts.get("least_batch", 1) * devices
+    if batch < least or batch % devices:
+        raise UserError(
+            f"--batch {batch}: {generator} wants a multiple of {devices}, at least {least}"
+        )
     if view not in {"full", "contents"}:
         raise UserError(f"--view {view}: expected full or contents")
     if background != "auto" and not background.isdigit():
@@ -165,6 +171,9 @@ def fit(
         if path.exists():
             shutil.copy2(path, out / path.name)
     shutil.copy2(store.folder(job.id) / "generator.ckpt", out / "generator.ckpt")
+    sources = (store.result(job.id) or {}).get("mask_sources", {})
+    told = ", ".join(f"{count} {source}" for source, count in sources.items()) or "none was drawn"
+    errors.print(f"masks of the last grid: {told}", markup=False)
     console.print(f"{out / 'generator.ckpt'}", markup=False, soft_wrap=True)
 
 
@@ -207,55 +216,88 @@ def _source_spec(
 def sample(
     checkpoint: Annotated[Path, typer.Argument(help="A generator.ckpt.")],
     label: Annotated[
-        list[str] | None, typer.Option(help="Defect to draw; repeated: several at once.")
+        list[str] | None, typer.Option(help="Defect to draw; repeated: several in one image.")
     ] = None,
     interpolate: Annotated[
         str, typer.Option(metavar="FROM:TO", help="Go from one defect to another.")
     ] = "",
-    count: Annotated[int, typer.Option(min=1, help="Images, or steps of an interpolation.")] = 8,
+    steps: Annotated[int, typer.Option(help="Steps of an interpolation.")] = 7,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images, or series of an interpolation; by default as given."),
+    ] = None,
     normal: Annotated[
         Path | None,
         typer.Option(help="Normal image, or a folder of them, to start from or blend into."),
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option(help="Mask image: where the defect shall be.")
+        Path | None, typer.Option(help="Mask image, or a folder: where the defect shall be.")
     ] = None,
     box: Annotated[
-        str, typer.Option(metavar="X0,Y0,X1,Y1", help="The same as a box, pixels.")
-    ] = "",
-    reference: Annotated[
-        Path | None, typer.Option(help="Defect image whose look is to be taken.")
+        list[str] | None,
+        typer.Option(metavar="X0,Y0,X1,Y1", help="The same as a box, pixels; may be repeated."),
     ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Defect image, or a folder, to take the defect from.")
+    ] = None,
+    style_reference: Annotated[
+        Path | None, typer.Option(help="Defect image, or a folder, to take the style from.")
+    ] = None,
+    draw_style: Annotated[
+        bool, typer.Option("--draw-style", help="Draw a style for the reference's defect.")
+    ] = False,
+    restore: Annotated[
+        Path | None, typer.Option(help="Defective image, or a folder, to make normal.")
+    ] = None,
+    product: Annotated[
+        str, typer.Option(help="Product to draw, where the generator learned several.")
+    ] = "",
     composite: Annotated[
         str, typer.Option(help="How contents are blended: improved_poisson, poisson, alpha, none.")
     ] = "improved_poisson",
     seed: Annotated[int, typer.Option()] = 0,
     out: Annotated[
-        Path, typer.Option(help="Folder for images, masks, manifest and samples.png.")
+        Path, typer.Option(help="Folder for images, masks, manifest and the labelled sheet.")
     ] = Path("runs/samples"),
+    sheet: Annotated[
+        Path | None, typer.Option(help="Where the sheet goes instead of OUT/samples.png.")
+    ] = None,
 ) -> None:
     """Draw from a fitted generator; each image's origin is written to `manifest.csv`.
+
+    Of several normals, masks, boxes and references each image takes the next in turn. `defectbench show GENERATOR`
+    says what a generator can be asked for.
 
     Examples:
 
     `defectbench sample runs/wood/generator.ckpt --label scratch --normal good/000.png`
 
-    `defectbench sample runs/dgan/generator.ckpt --label hole --normal good/ --box 10,20,60,50`
+    `defectbench sample runs/dgan/generator.ckpt --label hole --normal good/ --box 10,20,60,50 --box 0,0,20,20`
 
-    `defectbench sample runs/wood/generator.ckpt --interpolate hole:liquid --count 11`
+    `defectbench sample runs/wood/generator.ckpt --interpolate hole:liquid --steps 11`
+
+    `defectbench sample runs/dgan/generator.ckpt --restore broken/`
+
+    `defectbench sample runs/dtgan/generator.ckpt --label scratch --normal good/ --reference a.png --draw-style`
     """
-    from defectbench.bench.drawing import Wish, draw
+    from defectbench.bench.drawing import draw
+    from defectbench.bench.wishes import Wish
 
     wish = Wish(
-        labels=tuple(label or ()),
+        labels=tuple(dict.fromkeys(label or ())),
         interpolate=interpolate,
+        steps=steps,
         count=count,
         normal=normal,
         mask=mask,
-        box=box,
+        box=tuple(box or ()),
         reference=reference,
+        style_reference=style_reference,
+        draw_style=draw_style,
+        restore=restore,
+        product=product,
         composite=composite,
         seed=seed,
     )
-    told = draw(checkpoint, wish, out)
+    told = draw(checkpoint, wish, out, sheet)
     console.print(json.dumps(told), markup=False, soft_wrap=True)

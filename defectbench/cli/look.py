@@ -70,6 +70,10 @@ def show(
             console.print(f"{key}:", markup=False)
             for inner, text in value.items():
                 console.print(f"  {inner}: {text}", markup=False, soft_wrap=True)
+        elif isinstance(value, list):
+            console.print(f"{key}:", markup=False)
+            for text in value:
+                console.print(f"  - {text}", markup=False, soft_wrap=True)
         else:
             console.print(f"{key}: {value}", markup=False, soft_wrap=True)
 
@@ -120,7 +124,7 @@ def _entry(entry: names.Entry) -> dict[str, Any]:
             dataset.licence.commercial
         ]
     if entry.kind == "generators":
-        told["abilities"] = ", ".join(names.abilities(entry)) or "labels only"
+        told["it can"] = names.abilities(entry) or ["draw by label only"]
     if entry.arguments:
         told["arguments"] = {
             a.name: f"{a.annotation}" + ("" if a.default is names.REQUIRED else f" = {a.default!r}")
@@ -180,6 +184,10 @@ def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
             console.print(f"[bold]{key}[/]")
             for inner, text in value.items():
                 console.print(f"  {inner}: {text}", markup=False, soft_wrap=True)
+        elif isinstance(value, list):
+            console.print(f"{key}:", markup=False)
+            for text in value:
+                console.print(f"  - {text}", markup=False, soft_wrap=True)
         else:
             console.print(f"[bold]{key}[/] {value}")
 

@@ -11,6 +11,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
+from defectbench.names import SIZE_FACTS, check_size
 from defectbench.nn.clock import Clock
 
 MaskSource = Literal["native", "input", "watershed", "difference", "anchor", "none"]
@@ -48,7 +49,8 @@ class Generator(LightningModule, ABC):
     reads: ClassVar[frozenset[str]]
     """What a `Request` must hold besides labels and product: of "normal", "mask", "reference"."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """What a `Request` may hold besides: of "mask", "reference", and "interpolation" for labels between classes."""
+    """What may be asked besides, of `names.ABILITIES`: "mask", "reference", "style" and further keys of `Request`; "several"
+    for labels with more than one defect, "interpolation" for labels between two, "restoration" for the label of zeros."""
     mask_source: ClassVar[MaskSource]
     """Where its masks come from; "none" if it makes none, "watershed" if the sample stage finds them."""
     tiny: ClassVar[Mapping[str, Any]]
@@ -63,6 +65,16 @@ class Generator(LightningModule, ABC):
     """True if a request alone decides the image (StarGAN, CycleGAN): there is no noise to draw."""
     stand_ins_only: ClassVar[bool] = False
     """True for the oracle, which knows the process that drew the stand-ins."""
+    needs_masks: ClassVar[bool] = False
+    """True if it learns nothing from defect images without masks."""
+    least_batch: ClassVar[int] = 1
+    """Smallest batch of one process; 2 for mode seeking, which compares images of a batch."""
+    least_size: ClassVar[int] = 8
+    """Smallest side of images, pixels."""
+    multiple_of: ClassVar[int] = 1
+    """Sides of images are multiples of this."""
+    power_of_two: ClassVar[bool] = False
+    """Whether sides of images are powers of two."""
 
     def __init__(self, *, size: int, defects: Sequence[str], products: Sequence[str]) -> None:
         """Set up what every generator has.
@@ -71,11 +83,20 @@ class Generator(LightningModule, ABC):
             size: side of the square images, pixels.
             defects: names of the K defects, in the order of `Batch["defects"]`.
             products: names of the products, in the order of `Batch["product"]`.
+
+        Raises:
+            UserError: the networks cannot take images of this size.
         """
         super().__init__()
+        check_size(self.called, {fact: getattr(self, fact) for fact in SIZE_FACTS}, size)
         self.size, self.defects, self.products = size, tuple(defects), tuple(products)
         self.clock = Clock()
         self.losses: dict[str, Tensor] = {}
+
+    @property
+    def called(self) -> str:
+        """Its public name, which is its file's."""
+        return type(self).__module__.rpartition(".")[2]
 
     def observe(self, defect: Batch, normal: Batch) -> None:
         """Look once at the whole training data, before the first step of a fresh fit.

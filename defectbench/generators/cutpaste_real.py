@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch, to_float, to_uint8
+from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.blending import distance_weights, improved_poisson_blend
 from defectbench.nn.mask_regions import mask_boxes
@@ -32,6 +33,7 @@ class CutPasteReal(Generator):
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
     mask_source: ClassVar[MaskSource] = "native"
+    needs_masks: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {}
     learns: ClassVar[bool] = False
     revision: ClassVar[int] = 2
@@ -61,13 +63,13 @@ class CutPasteReal(Generator):
             boundary: width of the soft edge, pixels of a 256 px image; less on defects that are thinner than that.
 
         Raises:
-            ValueError: a range is impossible.
+            UserError: a range is impossible.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         if scale < 1 or not 0 <= shift <= 1 or boundary <= 0:
-            raise ValueError(
-                f"scale {scale}, shift {shift}, boundary {boundary}: want scale >= 1, "
+            raise UserError(
+                f"cutpaste_real: scale {scale}, shift {shift}, boundary {boundary}: want scale >= 1, "
                 "shift in [0, 1] and boundary > 0"
             )
         self.rotate, self.scale, self.flip = rotate, scale, flip
@@ -78,7 +80,7 @@ class CutPasteReal(Generator):
         """Remember the training defects that have a mask."""
         masked = defect["mask"].flatten(1).any(1)
         if not masked.any():
-            raise ValueError("no training defect has a mask; cutpaste_real needs pixel masks")
+            raise UserError("cutpaste_real: no training defect has a mask; it needs pixel masks")
         self.memory.keep(
             Batch(
                 image=defect["image"][masked],

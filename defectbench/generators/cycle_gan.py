@@ -47,7 +47,10 @@ class CycleGAN(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    takes: ClassVar[frozenset[str]] = frozenset({"restoration"})
     mask_source: ClassVar[MaskSource] = "difference"
+    multiple_of: ClassVar[int] = 4
+    least_size: ClassVar[int] = 32
     scope: ClassVar[Literal["product", "defect"]] = "defect"
     deterministic: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "blocks": 1, "critic_base": 4, "pool": 6}
@@ -69,15 +72,9 @@ class CycleGAN(Generator):
         alpha: float = 0.2,
         beta: float = 0.1,
     ) -> None:
-        """Build two translators and two critics.
-
-        Raises:
-            ValueError: the size is no multiple of 4.
-        """
+        """Build two translators and two critics."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
-        if size % 4:
-            raise ValueError(f"size is {size}; cycle_gan halves it twice: give a multiple of 4")
         self.spoil, self.mend = (
             Translator(
                 base=base,
@@ -158,8 +155,11 @@ class CycleGAN(Generator):
         return 0.5 * losses.least_squares_critic(critic(real), critic(fake))
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
-        """Translate the request's normal images and derive masks from what changed."""
+        """Translate the request's normal images, or mend those whose label is zero; masks are where it changed them."""
         image = translate(self.spoil, request["normal"]).float()
+        mending = ~request["defects"].bool().any(1)
+        if mending.any():
+            image[mending] = translate(self.mend, request["normal"][mending]).float()
         mask, valid = difference_masks(image, request["normal"])
         return Sample(image=image, mask=mask, valid=valid)
 

@@ -218,6 +218,8 @@ class DcdganC(Generator):
     reads: ClassVar[frozenset[str]] = frozenset()
     takes: ClassVar[frozenset[str]] = frozenset({"interpolation"})
     mask_source: ClassVar[MaskSource] = "watershed"
+    multiple_of: ClassVar[int] = 16
+    least_size: ClassVar[int] = 32
     tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "blocks": 1}
 
     def __init__(
@@ -239,15 +241,9 @@ class DcdganC(Generator):
         kl_weight: float = 0.2,  # sec. 3.1: 0.01, summed over batches of 20
         lr: float = 5e-4,  # sec. 3.1
     ) -> None:
-        """Build the three networks.
-
-        Raises:
-            UserError: the size does not fit the networks.
-        """
+        """Build the three networks."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
-        if size < 32 or size % 16:
-            raise UserError(f"dcdgan_c: size is {size}; wants a multiple of 16, at least 32")
         classes = len(self.defects)
         self.generator = ContentNetwork(
             size=size, code=latent + classes, base=base, blocks=blocks, norm=norm

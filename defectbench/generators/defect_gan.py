@@ -55,8 +55,9 @@ class DefectGan(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
-    takes: ClassVar[frozenset[str]] = frozenset({"mask"})
+    takes: ClassVar[frozenset[str]] = frozenset({"mask", "several", "restoration"})
     mask_source: ClassVar[MaskSource] = "native"
+    multiple_of: ClassVar[int] = 4
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 4,
         "critic_base": 4,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from defectbench.batch import Request, Sample, TrainBatch
+from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource, Stage
 from defectbench.nn.augment import AdaptiveAugment
 from defectbench.nn.ema import Ema
@@ -48,6 +49,9 @@ class DFMGAN(Generator):
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset()
     mask_source: ClassVar[MaskSource] = "native"
+    power_of_two: ClassVar[bool] = True
+    needs_masks: ClassVar[bool] = True
+    least_batch: ClassVar[int] = 2
     scope: ClassVar[Literal["product", "defect"]] = "defect"
     tiny: ClassVar[MappingType[str, Any]] = {
         "channel_base": 256,
@@ -109,13 +113,13 @@ class DFMGAN(Generator):
             defect_share: part of the budget that goes to defects: 400 of 3,400 thousand images.
 
         Raises:
-            ValueError: the size is no power of two, or there is no such resolution to branch from.
+            UserError: there is no such resolution to branch from.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         if branch_from not in resolutions(size)[1:]:
-            raise ValueError(
-                f"branch_from is {branch_from}; wants one of {resolutions(size)[1:]} as size is {size}"
+            raise UserError(
+                f"dfmgan: branch_from is {branch_from}; wants one of {resolutions(size)[1:]} as size is {size}"
             )
         widths = {"base": channel_base, "most": channel_max}
         self.game = StyleGame(
@@ -164,11 +168,7 @@ class DFMGAN(Generator):
         ]
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Stage 1: StyleGAN2-ADA on normals. Stage 2: branch, critic and matching critic; the backbone is frozen.
-
-        Raises:
-            ValueError: a batch of one image, of which mode seeking can make no pair.
-        """
+        """Stage 1: StyleGAN2-ADA on normals. Stage 2: branch, critic and matching critic; the backbone is frozen."""
         real = batch["normal" if self.clock.stage == 0 else "defect"]["image"]
         b, images = len(real), len(real) * self.trainer.world_size
         gamma = auto_gamma(self.size, images, self.r1_scale)
@@ -179,8 +179,6 @@ class DFMGAN(Generator):
                 )
             )
             return
-        if b < 2:
-            raise ValueError("a batch of 1; dfmgan's mode seeking pairs images: give 2 or more")
         pairs = torch.cat([real, 2 * batch["defect"]["mask"] - 1], 1)  # (B, 4, H, W)
         game, now = self.game, self.clock.step
 

@@ -33,7 +33,6 @@ from defectbench.nn.initial import he_
 from defectbench.nn.penalties import full_precision, squared_gradient
 from defectbench.nn.style_domains import (
     Exchange,
-    check_power_of_two,
     domain_weights,
     exchange,
     pick,
@@ -74,8 +73,12 @@ class DtGan(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
-    takes: ClassVar[frozenset[str]] = frozenset({"reference"})
+    takes: ClassVar[frozenset[str]] = frozenset(
+        {"reference", "style", "interpolation", "restoration"}
+    )
     mask_source: ClassVar[MaskSource] = "anchor"
+    power_of_two: ClassVar[bool] = True
+    least_size: ClassVar[int] = 32
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 16,
         "hidden": 8,
@@ -111,11 +114,10 @@ class DtGan(Generator):
         """Build the four networks and the averages of three.
 
         Raises:
-            UserError: the size is not a power of two, or the widths do not go together.
+            UserError: the widths do not go together.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
-        check_power_of_two("dt_gan", size, 32)
         if base % 8 or not 0 < shape_ch < base:
             raise UserError(
                 f"dt_gan: base={base}, shape_ch={shape_ch}; wants base a multiple of 8 and shape_ch below it"
@@ -272,9 +274,18 @@ class DtGan(Generator):
         return Sample(image=image, mask=mask, valid=valid)
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
-        """Put drawn defects on normal images, or those of the references if the request has them."""
+        """Put drawn defects on normal images, or those of the references if the request has them.
+
+        Styles may come from other references, or be drawn for the references' defects (Fig. 5).
+        """
+        asked = request["defects"]
         if "reference" in request:
-            defect = self.guide(request["reference"]["image"], request["defects"])
+            defect = self.guide(request["reference"]["image"], asked)
         else:
-            defect = self.invent(request["defects"], rng)
+            defect = self.invent(asked, rng)
+        if "style" in request:
+            defect = defect._replace(style=self.guide(request["style"]["image"], asked).style)
+        if "draw_style" in request:
+            drawn, here = self.invent(asked, rng).style, request["draw_style"][:, None]
+            defect = defect._replace(style=torch.where(here, drawn, defect.style))
         return self.paint(request["normal"], defect)

@@ -46,6 +46,9 @@ class ImbDefGAN(Generator):
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset()
     mask_source: ClassVar[MaskSource] = "native"
+    power_of_two: ClassVar[bool] = True
+    needs_masks: ClassVar[bool] = True
+    least_batch: ClassVar[int] = 2
     scope: ClassVar[Literal["product", "defect"]] = "defect"
     tiny: ClassVar[Mapping[str, Any]] = {
         "channel_base": 256,
@@ -114,7 +117,7 @@ class ImbDefGAN(Generator):
             defect_share: part of the budget that goes to defects: 400 of 3,400 thousand images.
 
         Raises:
-            ValueError: the size is no power of two, or there are too few layers.
+            UserError: there are too few layers.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
@@ -171,11 +174,7 @@ class ImbDefGAN(Generator):
         return detail_schedule(self.clock.progress) if self.clock.stage == 0 else 1.0
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Stage 1: background and mask against two critics. Stage 2: the branch against two critics.
-
-        Raises:
-            ValueError: a batch of one image, of which mode seeking can make no pair.
-        """
+        """Stage 1: background and mask against two critics. Stage 2: the branch against two critics."""
         if self.clock.stage == 0:
             self.learn_background(batch["normal"]["image"])
         else:
@@ -213,8 +212,6 @@ class ImbDefGAN(Generator):
     def learn_defect(self, defect: Batch) -> None:
         """The branch: realistic, matched with its mask, with edges where the mask has them, inside the object."""
         real, b = defect["image"], len(defect["image"])
-        if b < 2:
-            raise ValueError("a batch of 1; imbdef_gan's mode seeking pairs images: give 2 or more")
         pairs, half = pair(real, defect["mask"]), b // 2
 
         with self.turn("branch") as turn:

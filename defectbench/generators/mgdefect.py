@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
+from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource, Stage
 from defectbench.nn.augment import AdaptiveAugment
 from defectbench.nn.content_noise import draw_from
@@ -52,7 +53,11 @@ class MGDefect(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    takes: ClassVar[frozenset[str]] = frozenset({"mask", "interpolation"})
     mask_source: ClassVar[MaskSource] = "input"
+    power_of_two: ClassVar[bool] = True
+    least_size: ClassVar[int] = 16
+    needs_masks: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {
         "channel_base": 256,
         "channel_max": 16,
@@ -116,7 +121,7 @@ class MGDefect(Generator):
                 share the rest equally, and all of it with a real background.
 
         Raises:
-            ValueError: the size is no power of two, or there is no such resolution to branch from.
+            UserError: there is no such resolution to branch from.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
@@ -127,8 +132,8 @@ class MGDefect(Generator):
         backbone: list[str] = []
         if self.generated:
             if branch_from not in resolutions(size)[1:]:
-                raise ValueError(
-                    f"branch_from is {branch_from}; wants one of {resolutions(size)[1:]} as size is {size}"
+                raise UserError(
+                    f"mgdefect: branch_from is {branch_from}; wants one of {resolutions(size)[1:]} as size is {size}"
                 )
             self.game = StyleGame(
                 StyleGenerator(size=size, latents=latents, styles=latents, **widths),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from defectbench.batch import Request, Sample, TrainBatch, to_float
+from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging import defects as paintings
 from defectbench.imaging import textures as drawings
@@ -28,6 +29,7 @@ class Oracle(Generator):
     paper: ClassVar[str] = "none: a control"
     streams: ClassVar[frozenset[str]] = frozenset({"defect"})
     reads: ClassVar[frozenset[str]] = frozenset()
+    takes: ClassVar[frozenset[str]] = frozenset({"several"})
     mask_source: ClassVar[MaskSource] = "native"
     tiny: ClassVar[Mapping[str, Any]] = {}
     learns: ClassVar[bool] = False
@@ -50,7 +52,7 @@ class Oracle(Generator):
             drawn_as: name of the drawing by product, for products that go by another name in their dataset.
 
         Raises:
-            ValueError: a product has no drawing.
+            UserError: a product has no drawing.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
@@ -96,7 +98,7 @@ class Oracle(Generator):
 def _drawing(product: str, drawn_as: Mapping[str, str]) -> str:
     name = drawn_as.get(product) or DRAWN_AS.get(product.lower(), product)
     if name not in drawings.PRODUCTS:
-        raise ValueError(
+        raise UserError(
             f"product {product!r} has no drawing {name!r}; the oracle draws "
             f"{', '.join(drawings.PRODUCTS)}: leave it out of the table, or set drawn_as"
         )

@@ -47,7 +47,9 @@ class StarGan(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    takes: ClassVar[frozenset[str]] = frozenset({"several", "restoration"})
     mask_source: ClassVar[MaskSource] = "difference"
+    multiple_of: ClassVar[int] = 4
     deterministic: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "critic_base": 4, "blocks": 1, "n_critic": 1}
 

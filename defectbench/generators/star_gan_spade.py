@@ -52,8 +52,9 @@ class StarGanSpade(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
-    takes: ClassVar[frozenset[str]] = frozenset({"mask"})
+    takes: ClassVar[frozenset[str]] = frozenset({"mask", "several", "restoration"})
     mask_source: ClassVar[MaskSource] = "difference"
+    multiple_of: ClassVar[int] = 4
     deterministic: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 4,

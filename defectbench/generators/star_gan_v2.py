@@ -27,7 +27,6 @@ from defectbench.nn.style_domains import (
     StyleBranches,
     ToVector,
     Trunk,
-    check_power_of_two,
     domain_weights,
     exchange,
     pick,
@@ -128,8 +127,10 @@ class StarGanV2(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
     reads: ClassVar[frozenset[str]] = frozenset({"normal"})
-    takes: ClassVar[frozenset[str]] = frozenset({"reference"})
+    takes: ClassVar[frozenset[str]] = frozenset({"reference", "interpolation", "restoration"})
     mask_source: ClassVar[MaskSource] = "difference"
+    power_of_two: ClassVar[bool] = True
+    least_size: ClassVar[int] = 32
     tiny: ClassVar[Mapping[str, Any]] = {
         "capacity": 128,
         "max_ch": 8,
@@ -157,14 +158,9 @@ class StarGanV2(Generator):
         mapping_lr: float = 1e-6,  # appendix B
         ema: float = 0.999,  # appendix B
     ) -> None:
-        """Build the four networks and the averages of three.
-
-        Raises:
-            UserError: the size is not a power of two.
-        """
+        """Build the four networks and the averages of three."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
-        check_power_of_two("star_gan_v2", size, 32)
         domains, levels = len(self.defects) + 1, size.bit_length() - 1
         widths = [min(capacity // size * 2**level, max_ch) for level in range(levels - 1)]
         self.generator = StyleTranslator(widths[: levels - 3], style)

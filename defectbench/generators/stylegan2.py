@@ -30,7 +30,9 @@ class StyleGAN2(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect"})
     reads: ClassVar[frozenset[str]] = frozenset()
+    takes: ClassVar[frozenset[str]] = frozenset({"interpolation"})
     mask_source: ClassVar[MaskSource] = "none"
+    power_of_two: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {"channel_base": 256, "channel_max": 16, "latents": 16}
 
     def __init__(
@@ -78,7 +80,7 @@ class StyleGAN2(Generator):
             psi: truncation of styles when sampling; 1 for metrics, 0.7 for looks.
 
         Raises:
-            ValueError: the size is no power of two, or a transform is unknown.
+            UserError: a transform is unknown.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)

@@ -29,7 +29,9 @@ class StyleGAN3(Generator):
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect"})
     reads: ClassVar[frozenset[str]] = frozenset()
+    takes: ClassVar[frozenset[str]] = frozenset({"interpolation"})
     mask_source: ClassVar[MaskSource] = "none"
+    power_of_two: ClassVar[bool] = True
     tiny: ClassVar[Mapping[str, Any]] = {
         "channel_base": 256,
         "channel_max": 16,
@@ -83,7 +85,7 @@ class StyleGAN3(Generator):
             psi: truncation of styles when sampling; 1 for metrics, 0.7 for looks.
 
         Raises:
-            ValueError: the size is no power of two, there are too few layers, or a transform is unknown.
+            UserError: there are too few layers, or a transform is unknown.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)

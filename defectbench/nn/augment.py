@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defectbench.config import UserError, nearest
 from defectbench.nn.penalties import full_precision
 
 Ada = Literal["none", "geometric", "all"]
@@ -174,12 +175,12 @@ def policy(names: str) -> tuple[str, ...]:
     """Read a comma-separated policy of DiffAugment, e.g. "translation,cutout"; "" is none.
 
     Raises:
-        ValueError: a name is unknown.
+        UserError: a name is unknown.
     """
     chosen = tuple(name.strip() for name in names.split(",") if name.strip())
     for name in chosen:
         if name not in DIFFERENTIABLE:
-            raise ValueError(f"no augmentation {name!r}; known: {', '.join(DIFFERENTIABLE)}")
+            raise UserError(f"diffaugment: no transform {name!r}; {nearest(name, DIFFERENTIABLE)}")
     return chosen
 
 

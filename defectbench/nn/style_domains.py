@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defectbench.batch import TrainBatch
-from defectbench.config import UserError
 from defectbench.nn.resblk import PreActBlock
 
 
@@ -29,18 +28,6 @@ def pick(values: Tensor, weights: Tensor) -> Tensor:
     """Take each image's domain: values (B, N, ...) and weights (B, N) to (B, ...)."""
     weights = weights.to(values.dtype).reshape(*weights.shape, *[1] * (values.dim() - 2))
     return (values * weights).sum(1)
-
-
-def check_power_of_two(name: str, size: int, least: int) -> None:
-    """Refuse sizes that the trunks cannot halve to 4 pixels.
-
-    Raises:
-        UserError: names the generator, the size and those that do.
-    """
-    if size < least or size & (size - 1):
-        raise UserError(
-            f"{name}: size is {size}; wants a power of two, at least {least}, e.g. 64 or 128"
-        )
 
 
 class Trunk(nn.Module):

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defectbench.config import UserError
 from defectbench.nn.equalized import GAIN, SLOPE, EqualLinear
 from defectbench.nn.penalties import full_precision
 from defectbench.nn.stylegan2 import Mapping, resolutions
@@ -62,11 +63,12 @@ def plan(size: int, layers: int, base: int, most: int) -> list[Signal]:
         most: upper limit of channels.
 
     Raises:
-        ValueError: the size is no power of two, or there are too few layers.
+        UserError: there are too few layers.
+        ValueError: the size is no power of two.
     """
     resolutions(size)
     if layers <= CRITICAL:
-        raise ValueError(f"{layers} layers; this network wants at least {CRITICAL + 1}")
+        raise UserError(f"layers is {layers}; StyleGAN3 wants at least {CRITICAL + 1}")
     last = size / 2
     share = np.minimum(np.arange(layers + 1) / (layers - CRITICAL), 1)
     cutoffs = FIRST_CUTOFF * (last / FIRST_CUTOFF) ** share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.bench.test_bad_input import refused
 
 pytestmark = pytest.mark.slow  # every command starts a process that imports torch
 
+DFMGAN = ["--set", "channel_base=256", "--set", "channel_max=16", "--set", "latents=16", "--set", "branch_from=16"]  # fmt: skip
 FIT = ["--size", 32, "--standin-size", 48, "--images", 16, "--batch", 4]
 
 
@@ -79,89 +81,42 @@ def test_the_same_seed_draws_the_same_bytes(runs, tmp_path):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_interpolation_ends_in_its_classes(runs, tmp_path):
-    checkpoint = runs / "contents" / "generator.ckpt"
-    done = call(
-        "sample",
-        checkpoint,
-        "--interpolate",
-        "hole:liquid",
-        "--count",
-        3,
-        "--out",
-        tmp_path / "drawn",
-    )
+def test_a_model_draws_what_it_was_trained_on_alone(runs, tmp_path):
+    done = call("fit", "dfmgan", *FIT, "--defect", "hole", *DFMGAN, "--out", tmp_path / "fit")
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "drawn" / "manifest.csv").open() as file:
-        assert [r["label"] for r in csv.DictReader(file)] == [
-            "hole:1.00",
-            "hole:0.50+liquid:0.50",
-            "liquid:1.00",
-        ]
+    assert re.search("masks of the last grid: .*(native|invalid)", done.stderr)
+    model = tmp_path / "fit" / "generator.ckpt"
+    refused(
+        call("sample", model, "--label", "liquid", "--out", tmp_path / "x"),
+        "--label liquid: this dfmgan was not trained on it; known: hole",
+    )
+    done = call("sample", model, "--label", "hole", "--count", 2, "--out", tmp_path / "x")
+    assert done.returncode == 0, done.stderr
+    assert sum(json.loads(done.stdout)["masks"].values()) == 2
 
 
-def test_what_a_generator_cannot_do_is_refused(runs, tmp_path):
-    contents, full = (runs / n / "generator.ckpt" for n in ("contents", "full"))
-    normal, out = runs / "normal.png", ["--out", tmp_path / "x"]
-    refused(
-        call("sample", contents, "--label", "holes", *out),
-        "not trained on it",
-        "did you mean 'hole'",
-    )
-    refused(
-        call("sample", contents, "--label", "hole", "--box", "1,1,9,9", *out),
-        "dcdgan_c cannot place a defect",
-    )
-    refused(
-        call("sample", contents, "--label", "hole", "--reference", normal, *out),
-        "takes no reference",
-    )
-    refused(call("sample", full, "--label", "hole", *out), "starts from a normal image", "--normal")
-    refused(
-        call("sample", full, "--interpolate", "hole:liquid", "--normal", normal, *out),
-        "cannot interpolate",
-    )
-    refused(
-        call("sample", full, "--label", "hole", "--normal", normal, "--box", "9,1,2,9", *out),
-        "must be within 0,0,32,32",
-    )
-    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "empty.png")
-    refused(
-        call(
-            "sample",
-            full,
-            "--label",
-            "hole",
-            "--normal",
-            normal,
-            "--mask",
-            tmp_path / "empty.png",
-            *out,
-        ),
-        "mask is empty",
-    )
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "small.png")
-    refused(
-        call(
-            "sample",
-            full,
-            "--label",
-            "hole",
-            "--normal",
-            normal,
-            "--mask",
-            tmp_path / "small.png",
-            *out,
-        ),
-        "8x8",
-        "resize the mask",
-    )
+def test_a_fit_that_cannot_go_is_refused_before_anything_is_drawn(tmp_path):
+    out = ["--out", tmp_path / "x"]
     refused(call("fit", "cycle_gan", *FIT, *out), "one defect type per model", "--defect")
     refused(
         call("fit", "dcdgan_c", *FIT, "--set", "bass=4", *out),
         "no argument 'bass'",
         "did you mean 'base'",
     )
+    refused(
+        call("fit", "defect_gan", "--size", 50, *out),
+        "defect_gan: size is 50; wants a multiple of 4",
+    )
+    refused(
+        call("fit", "dfmgan", "--size", 48, "--defect", "hole", *out),
+        "dfmgan: size is 48; wants a power of two",
+    )
+    refused(
+        call("fit", "dfmgan", *FIT, "--batch", 1, "--defect", "hole", *out),
+        "--batch 1: dfmgan wants",
+        "at least 2",
+    )
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_box_places_the_defect(runs, tmp_path):

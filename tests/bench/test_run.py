@@ -90,6 +90,21 @@ def test_nothing_in_the_csv_tells_when_or_where_it_was_made(finished):
     assert whence["versions"]["torch"] not in text
 
 
+def test_records_count_masks_by_where_they_are_from(finished):
+    records = (finished / "records" / "tiny.table1.smoke.jsonl").read_text().splitlines()
+    jobs = [job for job in map(json.loads, records) if job.get("stage") in {"fit", "sample"}]
+    assert len(jobs) == 8
+    for job in jobs:
+        sources = job["mask_sources"]
+        assert set(sources) <= {"watershed", "invalid"}
+        if job["stage"] == "sample":
+            counts = job["counts"]
+            assert sum(sources.values()) == counts["images"] == 8
+            unusable = sources.get("invalid", 0) + sources.get("none", 0)
+            assert counts["without_mask"] == unusable
+    assert {"watershed": 8} in [job["mask_sources"] for job in jobs], "the memoriser's contents"
+
+
 def test_run_again_does_nothing(run, finished):
     before, text = mtimes(finished), (finished / CSV).read_bytes()
     again = run("run", finished.parent / "tiny.yaml", "--out", finished, "--json")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from defectbench.batch import Batch, Request
+from defectbench.config import UserError
 from defectbench.generators.cutpaste_real import CutPasteReal
 
 SIZE = 32
@@ -76,12 +77,12 @@ def test_a_defect_as_large_as_the_image_is_kept() -> None:
 def test_training_defects_without_masks_are_refused() -> None:
     unmasked = batch()
     unmasked["mask"][:] = 0
-    with pytest.raises(ValueError, match="pixel masks"):
+    with pytest.raises(UserError, match="pixel masks"):
         made().observe(unmasked, unmasked)
 
 
 def test_impossible_ranges_are_refused() -> None:
-    with pytest.raises(ValueError, match="scale >= 1"):
+    with pytest.raises(UserError, match="scale >= 1"):
         made(scale=0.5)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from defectbench.batch import Request
+from defectbench.config import UserError
 from defectbench.generators.cycle_gan import CycleGAN, FakePool
 from defectbench.nn.difference import difference_masks
 from tests.generators.short_training import build, check_trains, draw_batch, sample, train
@@ -102,5 +103,5 @@ def test_masks_are_where_the_image_changed() -> None:
 
 
 def test_an_odd_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="multiple of 4"):
+    with pytest.raises(UserError, match="cycle_gan: size is 30; wants a multiple of 4"):
         CycleGAN(size=30, defects=["a"], products=["p"])

@@ -127,13 +127,6 @@ def test_an_empty_mask_is_not_valid() -> None:
     assert not sample(model, request)["valid"].any()
 
 
-def test_a_batch_of_one_is_refused() -> None:
-    model = build(ImbDefGAN)
-    model.clock.enter(1, 100)
-    with pytest.raises(ValueError, match="batch of 1"):
-        train(model, 1, batch=train_batch({"defect"}, count=1))
-
-
 def test_the_name_says_what_it_is() -> None:
     assert ImbDefGAN.title == "ImbDef-GAN (reconstruction)"
     assert "reconstruction from the abstract" in ImbDefGAN.paper

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from defectbench.batch import Request
+from defectbench.config import UserError
 from defectbench.generators.mgdefect import MGDefect, Scene
 from defectbench.nn.mask_maker import MaskMaker, fit_masks, straight_through
 from tests.generators.short_training import build, draw_batch, moved, sample, train, train_batch
@@ -134,5 +135,5 @@ def test_the_name_says_what_it_is() -> None:
 
 
 def test_an_impossible_branch_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"wants one of \[8, 16\]"):
+    with pytest.raises(UserError, match=r"wants one of \[8, 16\]"):
         build(MGDefect, size=16, branch_from=32)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from defectbench.batch import Request, to_uint8
+from defectbench.config import UserError
 from defectbench.generators.oracle import Oracle
 from defectbench.imaging import defects, textures
 
@@ -43,5 +44,5 @@ def test_a_product_may_go_by_another_name() -> None:
 
 
 def test_a_product_without_a_drawing_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="'spoon' has no drawing"):
+    with pytest.raises(UserError, match="'spoon' has no drawing"):
         Oracle(size=32, defects=["a"], products=["spoon"])

@@ -3,10 +3,8 @@
 import pytest
 import torch
 
-from defectbench.config import UserError
 from defectbench.nn.style_domains import (
     another_of_the_domain,
-    check_power_of_two,
     domain_weights,
     exchange,
     pick,
@@ -39,10 +37,3 @@ def test_references_have_the_target_domain():
     for reference in (task.reference, task.reference_2):
         rows = [(everything == image).flatten(1).all(1).nonzero().item() for image in reference]
         assert torch.equal(task.domain[rows], task.target)
-
-
-@pytest.mark.parametrize("size", [16, 48, 100])
-def test_sizes_that_cannot_be_halved_are_refused(size):
-    check_power_of_two("dt_gan", 64, 32)
-    with pytest.raises(UserError, match=f"size is {size}; wants a power of two"):
-        check_power_of_two("dt_gan", size, 32)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from defectbench.config import UserError
 from defectbench.nn.stylegan3 import (
     AliasFreeGenerator,
     FilteredConv,
@@ -116,5 +117,5 @@ def test_the_hook_sees_every_layer_and_may_change_it() -> None:
 
 
 def test_too_few_layers_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 layers"):
+    with pytest.raises(UserError, match="layers is 2"):
         AliasFreeGenerator(size=16, layers=2)
