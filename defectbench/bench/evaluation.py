@@ -38,11 +38,15 @@ class Inspection:
 
     Attributes:
         test: scores on the test images.
+        details: what they are for each class, by score and class.
+        reasons: why some of them are NaN, by score.
         validation: scores on the validation images at the chosen step.
         step: the chosen step.
     """
 
     test: Mapping[str, float]
+    details: Mapping[str, Mapping[str, float]]
+    reasons: Mapping[str, str]
     validation: Mapping[str, float]
     step: int
 
@@ -146,7 +150,7 @@ def train_task(
     Args:
         task: freshly built.
         data: one stream named "train".
-        folder: where checkpoints and curves are kept; a killed training goes on from there.
+        folder: where checkpoints, curves and pictures are kept; a killed training goes on from there.
         steps: optimiser steps.
         validation: images that choose checkpoint and thresholds.
         test: gives the test images; called once, after the last choice is made.
@@ -198,7 +202,9 @@ def train_task(
         task.calibrate()
         found = task.scores()
     measure(task, test(), max(data.batch, 16))
-    return Inspection(test=task.scores(), validation=found, step=step)
+    scores = task.scores()
+    details = task.details(folder)
+    return Inspection(scores, details, dict(task.reasons), found, step)
 
 
 def plain(scores: Mapping[str, float]) -> dict[str, float | None]:

@@ -358,6 +358,8 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         (folder / name).unlink(missing_ok=True)
     return {
         "metrics": plain(found.test),
+        "details": {score: plain(by_class) for score, by_class in found.details.items()},
+        "reasons": dict(found.reasons),
         "validation": plain(found.validation),
         "chosen_step": found.step,
         "better": json.loads(json.dumps(dict(cls.better))),

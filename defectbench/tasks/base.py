@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lightning import LightningModule
@@ -21,7 +22,7 @@ class Task(LightningModule, ABC):
 
     The loop of an evaluation: `loss` per training batch; every so often `measure` over the validation images, then
     `calibrate` and `scores`; the best state by `monitor` is kept; at the very end `measure` over validation and
-    `calibrate`, then `measure` over the test images and `scores`.
+    `calibrate`, then `measure` over the test images, `scores` and `details`.
     """
 
     needs: ClassVar[frozenset[str]]
@@ -52,6 +53,8 @@ class Task(LightningModule, ABC):
         self.size, self.defects, self.products = size, tuple(defects), tuple(products)
         self.steps = steps
         self.clock = Clock()
+        self.reasons: dict[str, str] = {}
+        """Why scores of the last `scores()` are NaN, by score."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
@@ -72,3 +75,15 @@ class Task(LightningModule, ABC):
     @abstractmethod
     def scores(self) -> dict[str, float]:
         """Compute the scores of what was measured since the last call, and forget it."""
+
+    def details(self, folder: Path) -> dict[str, dict[str, float]]:
+        """Take the last `scores()` apart: finer scores for the record, pictures for people; by default nothing.
+
+        Args:
+            folder: where pictures go, as PNG.
+
+        Returns:
+            what a score is for each class alone, by score and class; NaN where it is undefined.
+        """
+        del folder
+        return {}

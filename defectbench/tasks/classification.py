@@ -145,8 +145,6 @@ class Classification(Task):
         self.weight_decay, self.schedule, self.warmup = weight_decay, schedule, warmup
         self.register_buffer("thresholds", torch.full((len(self.classes),), 0.5).double())
         self.measured = Measured()
-        self.reasons: dict[str, str] = {}
-        """Why scores of the last `scores()` are NaN, by score; and classes that no measured image shows."""
         self.per_class: dict[str, float] = {}
         """Accuracy of each class at the last `scores()`: recall, or for multi-label the share of right labels."""
         self.confusion: npt.NDArray[np.int64] = np.zeros((0, 0), np.int64)
@@ -287,9 +285,12 @@ class Classification(Task):
             "label_accuracy": float((predicted == target).mean()),
         }
 
-    def confusion_png(self, path: Path) -> None:
-        """Draw the confusion counts of the last `scores()` to a PNG."""
-        confusion.draw(self.confusion, self.classes, path)
+    def details(self, folder: Path) -> dict[str, dict[str, float]]:
+        """Draw `confusion.png`; give each class's accuracy and F1."""
+        confusion.draw(self.confusion, self.classes, folder / "confusion.png")
+        counts = self.confusion if self.multi_label else confusion.one_against_rest(self.confusion)
+        f1 = dict(zip(self.classes, confusion.f1_by_class(counts).tolist(), strict=True))
+        return {"accuracy": dict(self.per_class), "f1": f1}
 
     def _name_classes(self, values: npt.NDArray[np.float64]) -> None:
         self.per_class = {

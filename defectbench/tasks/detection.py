@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -111,8 +112,7 @@ class Detection(Task):
         self.weight_decay, self.schedule, self.warmup = weight_decay, schedule, warmup
         self.register_buffer("confidence", torch.tensor(math.nan, dtype=torch.float64))
         self.measured, self._images = Measured(), 0
-        self.reasons: dict[str, str] = {}
-        """Why scores of the last `scores()` are NaN, by score."""
+        self._average: dict[int, float] = {}
 
     def _build(
         self, model: str, backbone: str, width: float, channels: int, pretrained: bool, norm: str
@@ -224,7 +224,7 @@ class Detection(Task):
         rows = self.measured.gather("score")
         self.measured.forget()
         found, true, nan = rows["found"], rows["true"], math.nan
-        self.reasons = {}
+        self.reasons, self._average = {}, {}
         if not len(true):
             self.reasons = dict.fromkeys(self.better, "no true box in the measured images")
             return dict.fromkeys(self.better, nan)
@@ -235,24 +235,42 @@ class Detection(Task):
             )
         else:
             rates = matching.rates_at(found, true, float(self.confidence))
+        average = mean_average_precision(found, true)
+        self._average = average.by_class
         return {
-            **mean_average_precision(found, true),
+            "map50": average.map50,
+            "map50_95": average.map50_95,
             "precision": rates.precision,
             "recall": rates.recall,
         }
 
+    def details(self, folder: Path) -> dict[str, dict[str, float]]:
+        """Give each defect's average precision over IoU 0.5 to 0.95; NaN for one without a true box."""
+        del folder
+        return {
+            "map50_95": {
+                name: self._average.get(number, math.nan)
+                for number, name in enumerate(self.defects)
+            }
+        }
+
+
+class AveragePrecision(NamedTuple):
+    """COCO's mean average precision, fractions."""
+
+    map50: float
+    map50_95: float
+    by_class: dict[int, float]  # map50_95 of each class that occurs in the truth
+
 
 def mean_average_precision(
     found: npt.NDArray[np.float64], true: npt.NDArray[np.float64]
-) -> dict[str, float]:
+) -> AveragePrecision:
     """COCO's mean average precision at IoU 0.5 and over 0.5 to 0.95, by torchmetrics and faster-coco-eval.
 
     Args:
         found: (N, 7) rows of image, class, confidence, x0, y0, x1, y1.
         true: (M, 6) rows of image, class, x0, y0, x1, y1; M is 1 or more.
-
-    Returns:
-        `map50` and `map50_95`, fractions.
 
     Raises:
         UserError: faster-coco-eval is not installed.
@@ -260,7 +278,7 @@ def mean_average_precision(
     from torchmetrics.detection import MeanAveragePrecision
 
     try:
-        metric = MeanAveragePrecision(backend="faster_coco_eval")
+        metric = MeanAveragePrecision(backend="faster_coco_eval", class_metrics=True)
     except ModuleNotFoundError:
         raise UserError(
             "detection scores need faster-coco-eval: pip install faster-coco-eval"
@@ -284,4 +302,11 @@ def mean_average_precision(
             ],
         )
     values = metric.compute()
-    return {"map50": float(values["map_50"]), "map50_95": float(values["map"])}
+    classes, each = values["classes"].reshape(-1), values["map_per_class"].reshape(-1)
+    occurring = set(true[:, 1].astype(int).tolist())
+    by_class = {
+        int(number): float(value)
+        for number, value in zip(classes, each, strict=True)
+        if int(number) in occurring
+    }
+    return AveragePrecision(float(values["map_50"]), float(values["map"]), by_class)

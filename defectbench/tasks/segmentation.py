@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor
@@ -126,8 +128,7 @@ class Segmentation(Task):
         self.weight_decay, self.schedule, self.warmup = weight_decay, schedule, warmup
         self.register_buffer("threshold", torch.tensor(math.nan, dtype=torch.float64))
         self.measured = Measured()
-        self.reasons: dict[str, str] = {}
-        """Why scores of the last `scores()` are NaN, by score."""
+        self._scored: dict[str, npt.NDArray[Any]] = {}
 
     def forward(self, image: Tensor) -> Tensor:
         """Give the logits (B, 1, H, W) of images (B, 3, H, W) in [-1, 1]."""
@@ -166,7 +167,7 @@ class Segmentation(Task):
         self.measured.add(
             probability=probability[:, 0].numpy(),  # (B, H, W)
             mask=(batch["mask"][:, 0] > 0.5).cpu().numpy(),
-            defective=(batch["defects"] > 0).any(1).cpu().numpy(),
+            defects=(batch["defects"] > 0).cpu().numpy(),  # (B, K)
         )
 
     def calibrate(self) -> None:
@@ -193,18 +194,17 @@ class Segmentation(Task):
         """
         rows = self.measured.gather("score")
         self.measured.forget()
-        maps, masks, defective = rows["probability"], rows["mask"], rows["defective"]
-        at, window = float(self.threshold), round(IMAGE_WINDOW * self.size / 256) // 2 * 2 + 1
+        self._scored = rows
+        maps, masks, defective = rows["probability"], rows["mask"], rows["defects"].any(1)
+        window = round(IMAGE_WINDOW * self.size / 256) // 2 * 2 + 1
         image = pixel.image_scores(maps, window)
-        nan = math.nan
-        calibrated = not math.isnan(at)
         scores = {
             "pixel_auc": pixel.pixel_auc(maps, masks),
-            "pixel_f1": pixel.f1_at(maps, masks, at) if calibrated else nan,
+            "pixel_f1": self._at_threshold(pixel.f1_at, maps, masks),
             "pixel_ap": pixel.average_precision(maps, masks),
             "pixel_f1_max": pixel.f1_max(maps, masks),
-            "defect_iou": pixel.iou_at(maps, masks, at) if calibrated else nan,
-            "miou": pixel.mean_iou_at(maps, masks, at) if calibrated else nan,
+            "defect_iou": self._at_threshold(pixel.iou_at, maps, masks),
+            "miou": self._at_threshold(pixel.mean_iou_at, maps, masks),
             "image_auroc": pixel.image_auroc(image, defective),
             "image_ap": pixel.image_average_precision(image, defective),
             "pro": pixel.pro(maps, masks),
@@ -215,6 +215,28 @@ class Segmentation(Task):
             if math.isnan(value)
         }
         return scores
+
+    def details(self, folder: Path) -> dict[str, dict[str, float]]:
+        """Give the pixel scores of each defect: over the images that show it, at the same threshold."""
+        del folder
+        parts = {
+            name: (self._scored["probability"][shown], self._scored["mask"][shown])
+            for name, shown in zip(self.defects, self._scored["defects"].T, strict=True)
+        }
+        ways = {"pixel_f1": pixel.f1_at, "defect_iou": pixel.iou_at}
+        found = {
+            score: {name: self._at_threshold(way, *part) for name, part in parts.items()}
+            for score, way in ways.items()
+        }
+        found["pixel_ap"] = {name: pixel.average_precision(*part) for name, part in parts.items()}
+        return found
+
+    def _at_threshold(
+        self, score: Callable[..., float], maps: npt.NDArray[Any], masks: npt.NDArray[Any]
+    ) -> float:
+        """Take a score at the chosen threshold; NaN without one or without images."""
+        at = float(self.threshold)
+        return math.nan if math.isnan(at) or not len(maps) else score(maps, masks, at)
 
     def _reason(self, name: str, any_pixel: bool, defective: np.ndarray[Any, Any]) -> str:
         if name in {"pixel_f1", "defect_iou", "miou"} and math.isnan(float(self.threshold)):
