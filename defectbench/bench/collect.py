@@ -113,16 +113,16 @@ def collect(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[s
         raise UserError("the records hold no plan; run the table first")
     plan = plans[-1]
     jobs = {line["id"]: line for line in lines if line["kind"] == "job"}
-    failures = {line["id"]: line["reason"] for line in lines if line["kind"] == "failure"}
+    failures = {line["id"]: line for line in lines if line["kind"] == "failure"}
     rows = []
     for cell, columns in [(cell, [cell["jobs"]]) for cell in plan["cells"]] + _averages(plan):
         wanted = [key for column in columns for key in column]
         done = [jobs[key] for key in wanted if key in jobs]
-        reasons = [failures[key] for key in wanted if key in failures and key not in jobs]
+        failed = [failures[key] for key in wanted if key in failures and key not in jobs]
         shown = cell["metrics"] or list(dict.fromkeys(m for job in done for m in job["metrics"]))
         for metric in shown or [""]:
             values = _by_seed(columns, jobs, metric)
-            rows.append(_row(plan, cell, metric, values, done, reasons, printed))
+            rows.append(_row(plan, cell, metric, values, done, failed, printed))
     return rows
 
 
@@ -166,7 +166,7 @@ def _row(
     metric: str,
     known: Sequence[float],
     done: Sequence[Mapping[str, Any]],
-    reasons: Sequence[str],
+    failed: Sequence[Mapping[str, Any]],
     printed: Printed,
 ) -> dict[str, str]:
     summary = summarise(known)
@@ -176,14 +176,19 @@ def _row(
     status, reason = "ok", ""
     if not cell["jobs"]:
         status = reason = "not implemented"
-    elif reasons:
-        status, reason = "failed", f"failed: {reasons[0]}"
+    elif failed and all(failure.get("undefined") for failure in failed):
+        status, reason = "undefined", str(failed[0]["reason"])
+    elif failed:
+        first = next(failure for failure in failed if not failure.get("undefined"))
+        status, reason = "failed", f"failed: {first['reason']}"
     elif len(done) < len(cell["jobs"]):
         status = "not run" if not done else "partial"
         reason = f"{len(done)} of {len(cell['jobs'])} seeds"
     elif not known:
         why = next((job["reasons"][metric] for job in done if metric in job.get("reasons", {})), "")
         status, reason = "undefined", why or f"{metric} is undefined on these test images"
+    else:
+        reason = "; ".join(dict.fromkeys(r for job in done for r in job.get("remarks", ())))
     paper = printed_value(plan, cell, metric, printed)
     alike = plan.get("printed", {}).get(metric, {}).get("comparable", True)
     comparable = paper is not None and known and alike and not cell["stand_in"]

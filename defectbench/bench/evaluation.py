@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
@@ -40,6 +41,7 @@ class Inspection:
         test: scores on the test images.
         details: what they are for each class, by score and class.
         reasons: why some of them are NaN, by score.
+        remarks: what is odd about the images, one line each.
         validation: scores on the validation images at the chosen step.
         step: the chosen step.
     """
@@ -47,6 +49,7 @@ class Inspection:
     test: Mapping[str, float]
     details: Mapping[str, Mapping[str, float]]
     reasons: Mapping[str, str]
+    remarks: Sequence[str]
     validation: Mapping[str, float]
     step: int
 
@@ -201,10 +204,27 @@ def train_task(
         measure(task, validation, max(data.batch, 16))
         task.calibrate()
         found = task.scores()
-    measure(task, test(), max(data.batch, 16))
+    tested = test()
+    measure(task, tested, max(data.batch, 16))
     scores = task.scores()
     details = task.details(folder)
-    return Inspection(scores, details, dict(task.reasons), found, step)
+    remarks = remarks_on(data.streams["train"].images, tested, task.defects, data.batch)
+    return Inspection(scores, details, dict(task.reasons), remarks, found, step)
+
+
+def remarks_on(train: ImageSet, test: ImageSet, defects: Sequence[str], batch: int) -> list[str]:
+    """Say what is odd about a task's images: a defect without an image, all of one class, fewer images than a batch."""
+    said = []
+    for side, images in (("training", train), ("test", test)):
+        shown = images.defects > 0  # (N, K)
+        absent = [name for name, there in zip(defects, shown.any(0), strict=True) if not there]
+        if absent:
+            said.append(f"no {side} image shows {', '.join(absent)}")
+        if len(np.unique(shown, axis=0)) == 1:
+            said.append(f"all {side} images are of one class")
+    if len(train) < batch:
+        said.append(f"{len(train)} training images fill batches of {batch} by repetition")
+    return said
 
 
 def plain(scores: Mapping[str, float]) -> dict[str, float | None]:

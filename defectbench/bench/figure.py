@@ -9,15 +9,12 @@ from pathlib import Path
 from defectbench.bench.report import COLUMN
 
 
-def draw_figure(
-    plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], metric: str, path: Path
-) -> None:
-    """Draw one metric of a table as PNG.
+def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Draw one metric of each model as PNG: pixel F1 where there is one, else the first.
 
     Args:
         plan: the plan line of the records.
         rows: what `collect` gave for it.
-        metric: which metric.
         path: file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,14 +22,21 @@ def draw_figure(
 
     cells = plan["cells"]
     labels = {tuple(cell[k] for k in COLUMN): cell["label"] for cell in cells}  # type: ignore[attr-defined]
-    shown = [row for row in rows if row["metric"] == metric and row["arm"] != "score"]
+    trained = [row for row in rows if row["arm"] != "score"]
+    metric_of: dict[str, str] = {}
+    for row in trained:
+        if row["metric"] == "pixel_f1":
+            metric_of[row["model"]] = row["metric"]
+        metric_of.setdefault(row["model"], row["metric"])
+    shown = [row for row in trained if row["metric"] == metric_of[row["model"]]]
     panels = list(dict.fromkeys((row["subset"], row["model"]) for row in shown))
     names = list(dict.fromkeys(labels[tuple(row[k] for k in COLUMN)] for row in shown))
     figure = Figure(
         figsize=(1.2 + 2.6 * len(panels), 0.9 + 0.32 * len(names)), layout="constrained"
     )
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    alike = len(set(metric_of.values())) == 1
+    axes = figure.subplots(1, len(panels), sharex=alike, sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         for row in shown:
             if (row["subset"], row["model"]) != panel:
@@ -61,7 +65,7 @@ def draw_figure(
         axis.tick_params(axis="x", labelsize=7)
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="x", lw=0.3)
-        axis.set_xlabel(metric, fontsize=8)
+        axis.set_xlabel(metric_of[panel[1]], fontsize=8)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     said = ", ".join(sorted({row["dataset"] for row in rows}))

@@ -81,9 +81,8 @@ def update_records(path: Path, plan: Plan, store: Store) -> list[dict[str, Any]]
             continue
         failure = store.failure(key)
         if failure and failures.get(key) != failure["reason"]:
-            new.append(
-                {"kind": "failure", "id": key, "label": job.label, "reason": failure["reason"]}
-            )
+            told = {"kind": "failure", "id": key, "label": job.label, "reason": failure["reason"]}
+            new.append({**told, "undefined": True} if failure.get("undefined") else told)
     append_records(path, new)
     return lines + new
 

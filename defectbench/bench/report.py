@@ -59,7 +59,7 @@ def markdown(
     lines += gain_table(gained)
     reasons = sorted({_missing(row) for row in rows if row["reason"]})
     if reasons:
-        lines += ["Cells without a number:", ""]
+        lines += ["Cells without a number, and remarks:", ""]
         lines += [f"- {where}: {why}" for where, why in reasons]
         lines += [""]
     if plan["notes"]:

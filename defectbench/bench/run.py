@@ -12,6 +12,7 @@ from defectbench import names
 from defectbench.bench.collect import collect, published, write_csv
 from defectbench.bench.executors import Board, Executor
 from defectbench.bench.gain import GAIN_COLUMNS, gains
+from defectbench.bench.learning_curve import curves, draw_learning_curves
 from defectbench.bench.plan import Plan, Source, make_plan
 from defectbench.bench.records import read_records, records_path, told_leaks, update_records
 from defectbench.bench.report import LEADERBOARD_COLUMNS, leaderboard, markdown
@@ -173,7 +174,7 @@ def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:
 
 
 def write_table(records: Path, out: Path) -> list[Path]:
-    """Write CSV and Markdown of one records file."""
+    """Write CSV, Markdown and figures of one records file."""
     lines = read_records(records)
     printed = published()
     rows = collect(lines, printed)
@@ -182,20 +183,26 @@ def write_table(records: Path, out: Path) -> list[Path]:
     base.parent.mkdir(parents=True, exist_ok=True)
     csv_path, md_path = base.with_name(base.name + ".csv"), base.with_name(base.name + ".md")
     figure_path = base.with_name(base.name + ".png")
-    if write_if_changed(csv_path, write_csv(rows)) or not figure_path.exists():
-        shown = next((row["metric"] for row in rows if row["arm"] != "score"), "")
-        if shown:
-            from defectbench.bench.figure import draw_figure
+    files = [csv_path, md_path, figure_path]
+    changed = write_if_changed(csv_path, write_csv(rows))
+    if (changed or not figure_path.exists()) and any(row["arm"] != "score" for row in rows):
+        from defectbench.bench.figure import draw_figure
 
-            metric = "pixel_f1" if any(row["metric"] == "pixel_f1" for row in rows) else shown
-            draw_figure(plan, rows, metric, figure_path)
+        draw_figure(plan, rows, figure_path)
+    swept = curves(rows)
+    if swept:
+        curve_path = base.with_name(base.name + ".learning_curve.png")
+        if changed or not curve_path.exists():
+            title = f"{plan['table']}, preset {plan['preset']}"
+            draw_learning_curves(swept, title, curve_path)
+        files.append(curve_path)
     gained = gains(lines, printed)
     write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines)))
-    if not gained:
-        return [csv_path, md_path, figure_path]
-    gain_path = base.with_name(base.name + ".gain.csv")
-    write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
-    return [csv_path, md_path, figure_path, gain_path]
+    if gained:
+        gain_path = base.with_name(base.name + ".gain.csv")
+        write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
+        files.append(gain_path)
+    return files
 
 
 def write_if_changed(path: Path, text: str) -> bool:

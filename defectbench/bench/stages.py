@@ -56,6 +56,7 @@ def execute(job: Job, context: Context) -> None:
         UserError: the disk is full or cannot be written; nothing finished is lost.
     """
     from defectbench.bench.training import Diverged
+    from defectbench.data.arms import NothingToAdd
 
     store = context.store
     with store.claim(job) as mine:
@@ -70,7 +71,8 @@ def execute(job: Job, context: Context) -> None:
             whence = provenance(context.machine, started, seconds)
             store.finish(job, {**job.to_json(), **result, "provenance": whence})
         except (Diverged, JobFailed, UserError) as error:
-            store.fail(job, " ".join(str(error).split()), repeats=True)
+            undefined = isinstance(error, NothingToAdd)
+            store.fail(job, " ".join(str(error).split()), repeats=True, undefined=undefined)
         except OSError as error:
             raise disk_error(error, folder) from None
         except Exception as error:
@@ -360,6 +362,7 @@ def _task(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "metrics": plain(found.test),
         "details": {score: plain(by_class) for score, by_class in found.details.items()},
         "reasons": dict(found.reasons),
+        "remarks": list(found.remarks),
         "validation": plain(found.validation),
         "chosen_step": found.step,
         "better": json.loads(json.dumps(dict(cls.better))),

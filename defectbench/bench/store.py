@@ -125,15 +125,18 @@ class Store:
         """Write the result: the job is done from here on."""
         write_json(self.folder(job.id) / "result.json", result)
 
-    def fail(self, job: Job, reason: str, *, repeats: bool) -> None:
+    def fail(self, job: Job, reason: str, *, repeats: bool, undefined: bool = False) -> None:
         """Write why a job failed.
 
         Args:
             job: the job.
             reason: one line.
             repeats: whether it would fail again (divergence, bad input); a rerun leaves such a job alone.
+            undefined: whether nothing went wrong, but what was asked for does not exist.
         """
         content = {"job": job.id, "label": job.label, "reason": reason, "repeats": repeats}
+        if undefined:
+            content["undefined"] = True
         write_json(self.folder(job.id) / "failed.json", content)
 
     def forgive(self, job: str, *, all_reasons: bool) -> bool:

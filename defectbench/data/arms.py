@@ -21,6 +21,10 @@ from defectbench.data.prepare import Prepared
 from defectbench.rng import numpy_rng
 
 
+class NothingToAdd(UserError):
+    """An arm cannot be had from these synthetic images, e.g. for want of masks: its cell stays empty, with the reason."""
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """What a task trains on.
@@ -64,7 +68,8 @@ def training_set(
         seed: chooses among normals and synthetic images where not all are taken.
 
     Raises:
-        UserError: an arm lacks what it needs, or nothing usable is left.
+        NothingToAdd: no synthetic image is usable.
+        UserError: an arm lacks what it needs, or the two sides name other defects or products.
     """
     without_real = arm in {"synthetic_only", "transfer"}
     rows = real.rows(split="train", defective=True)
@@ -79,15 +84,15 @@ def training_set(
     if arm in {"enlarge", "synthetic_only", "transfer"}:
         if synthetic is None:
             raise UserError(f"arm {arm} needs synthetic images; give it a method")
+        _check_same_names(real, synthetic)
         usable = _usable(synthetic, needs_masks)
         left_out = len(synthetic.table) - len(usable)
-        if not len(usable):
-            reasons = sorted(set(synthetic.table["mask_source"]))
-            raise UserError(
-                f"none of {len(synthetic.table)} synthetic images has a usable mask (mask source: {', '.join(reasons)})"
-            )
         if ratio is not None:
             wanted = min(len(usable), round(ratio * len(rows)))
+            if not wanted:
+                raise NothingToAdd(
+                    f"ratio {ratio:g} of {len(rows)} real images asks for no synthetic image; raise it or leave it out"
+                )
             usable = numpy_rng(seed, "synthetic").permutation(usable)[:wanted]
             usable.sort()
         if without_real:
@@ -121,8 +126,35 @@ def _hold_out(
 
 
 def _usable(synthetic: Prepared, needs_masks: bool) -> npt.NDArray[np.int64]:
+    """Find the synthetic images that can train.
+
+    Raises:
+        NothingToAdd: there is none.
+    """
     rows = np.arange(len(synthetic.table), dtype=np.int64)
+    if not len(rows):
+        raise NothingToAdd("the set of synthetic images is empty")
     if not needs_masks:
         return rows
     invalid = synthetic.table["mask_source"].isin(["invalid", "none"]).to_numpy()
+    if invalid.all():
+        reasons = ", ".join(sorted(set(synthetic.table["mask_source"])))
+        raise NothingToAdd(
+            f"none of {len(rows)} synthetic images has a usable mask (mask source: {reasons})"
+        )
     return rows[~invalid]
+
+
+def _check_same_names(real: Prepared, synthetic: Prepared) -> None:
+    """Refuse sides whose labels would mean different things.
+
+    Raises:
+        UserError: names the names.
+    """
+    for what in ("defects", "products"):
+        here, there = getattr(real, what), getattr(synthetic, what)
+        if here != there:
+            raise UserError(
+                f"{what} of the real images are {', '.join(here)}, of the synthetic ones {', '.join(there) or 'none'}; "
+                "give both the same names in the same order"
+            )
