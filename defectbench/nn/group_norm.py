@@ -10,7 +10,7 @@ MOST_GROUPS = 32  # Wu & He 2018, table 3
 def groups_for(channels: int) -> int:
     """Give the largest number of groups up to 32 that divides `channels`.
 
-    Narrow layers thus get one channel a group; that was at least as good as wider groups (docs/tasks.md).
+    Layers of 32 channels or fewer thus get one channel a group, which is instance normalisation.
     """
     return next(n for n in range(MOST_GROUPS, 0, -1) if channels % n == 0)
 

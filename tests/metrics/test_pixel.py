@@ -114,6 +114,28 @@ def test_pro_weighs_regions_equally_and_takes_maps_of_different_sizes():
     assert pixel.pro([perfect], [mask], 0.3) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("limit", [0.05, 0.3])
+def test_pro_equals_the_mean_partial_auc_of_its_regions_by_torchmetrics(limit):
+    """A region's overlap over the false-positive rate is its ROC curve against all normal pixels."""
+    rng = np.random.default_rng(6)
+    masks = ndimage.gaussian_filter(rng.normal(size=(3, 24, 20)), (0, 2, 2)) > 0.12
+    scores = rng.random(masks.shape) + 0.5 * masks
+    scores /= scores.max()
+    normal, found = scores[~masks], []
+    for score, mask in zip(scores, masks, strict=True):
+        labels, count = ndimage.label(mask, structure=np.ones((3, 3), dtype=int))
+        for name in range(1, count + 1):
+            inside = score[labels == name]
+            truth = np.r_[np.ones(len(inside)), np.zeros(len(normal))].astype(np.int64)
+            scaled = binary_auroc(
+                torch.from_numpy(np.r_[inside, normal]), torch.from_numpy(truth), max_fpr=limit
+            ).item()
+            least = limit**2 / 2  # McClish's scaling, undone
+            found.append(((2 * scaled - 1) * (limit - least) + least) / limit)
+    assert len(found) > 3
+    assert pixel.pro(scores, masks, limit) == pytest.approx(np.mean(found), abs=1e-5)
+
+
 def test_diagonal_neighbours_are_one_region():
     diagonal = np.eye(6, dtype=bool)
     score = np.zeros((6, 6))

@@ -154,6 +154,18 @@ def test_the_confidence_comes_from_the_validation_images_alone() -> None:
     assert float(task.confidence) == 0.5
 
 
+def test_details_hold_every_defect_and_nan_for_one_that_does_not_occur(tmp_path: Path) -> None:
+    masks = np.zeros((1, 20, 20), bool)
+    masks[0, 2:10, 2:10] = True
+    task = make()
+    task.detector = Told([(0, 0.6, 2, 2, 10, 10), (1, 0.5, 12, 12, 20, 20)])
+    task.measure(seen(masks, [[1, 0]]))
+    task.scores()
+    found = task.details(tmp_path)["map50_95"]
+    assert found["disc"] == pytest.approx(1.0)
+    assert math.isnan(found["square"])
+
+
 def test_undefined_scores_are_nan_with_a_reason() -> None:
     task = make()
     task.detector = Told([(0, 0.9, 0, 0, 5, 5)], [])
@@ -244,8 +256,11 @@ def test_the_scores_agree_with_ultralytics(seed: int) -> None:
     theirs = ap_per_class(hits, found[:, 2], found[:, 1], true[:, 1])
     ours = mean_average_precision(found, true)
     average = theirs[5]  # (classes, levels)
-    assert ours["map50"] == pytest.approx(average[:, 0].mean(), abs=0.01)
-    assert ours["map50_95"] == pytest.approx(average.mean(), abs=0.01)
+    assert ours.map50 == pytest.approx(average[:, 0].mean(), abs=0.01)
+    assert ours.map50_95 == pytest.approx(average.mean(), abs=0.01)
+    assert list(ours.by_class) == [0, 1, 2]
+    for number, value in ours.by_class.items():
+        assert value == pytest.approx(average[number].mean(), abs=0.02)
 
     smoothed = theirs[10][
         theirs[9].mean(0).argmax()

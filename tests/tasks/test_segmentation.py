@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -117,6 +118,61 @@ def test_the_threshold_comes_from_the_validation_images_alone() -> None:
     assert scores["defect_iou"] == pixel.iou_at(probability, mask, wanted.threshold)
     assert scores["pixel_f1"] < scores["pixel_f1_max"]
     assert float(task.threshold) == wanted.threshold
+
+
+def test_every_score_of_the_task_equals_torchmetrics() -> None:
+    from torchmetrics.functional.classification import (
+        binary_auroc,
+        binary_average_precision,
+        binary_f1_score,
+        binary_jaccard_index,
+        binary_precision_recall_curve,
+        multiclass_jaccard_index,
+    )
+
+    generator = torch.Generator().manual_seed(3)
+    mask = (torch.rand(8, 1, 16, 16, generator=generator) < 0.1).float()
+    mask[::2] = 0  # normal images
+    data = seen(torch.randn(8, 1, 16, 16, generator=generator) + 1.5 * mask, mask)
+    task = fixed_task()
+    task.measure(data)
+    task.calibrate()
+    task.measure(data)
+    ours = task.scores()
+
+    probability = data["image"][:, 0].sigmoid()
+    truth, predicted = mask[:, 0].long(), (probability >= float(task.threshold)).long()
+    image, defective = probability.flatten(1).amax(1), mask.flatten(1).amax(1).long()
+    precision, recall, _ = binary_precision_recall_curve(probability.flatten(), truth.flatten())
+    theirs = {
+        "pixel_auc": binary_auroc(probability.flatten(), truth.flatten()),
+        "pixel_ap": binary_average_precision(probability.flatten(), truth.flatten()),
+        "pixel_f1": binary_f1_score(predicted.flatten(), truth.flatten()),
+        "pixel_f1_max": (2 * precision * recall / (precision + recall).clamp(min=1e-9)).max(),
+        "defect_iou": binary_jaccard_index(predicted, truth),
+        "miou": multiclass_jaccard_index(predicted, truth, num_classes=2, average="macro"),
+        "image_auroc": binary_auroc(image, defective),  # at 16 px the window is one pixel
+        "image_ap": binary_average_precision(image, defective),
+    }
+    for name, value in theirs.items():
+        assert ours[name] == pytest.approx(float(value), abs=1e-6), name
+    assert set(ours) - set(theirs) == {"pro"}  # tests/metrics/test_pixel.py
+
+
+def test_details_are_the_scores_of_each_defect_alone(tmp_path: Path) -> None:
+    task, data = fixed_task(), shapes(12, 16, seed=0, share=0.9)
+    task.measure(data)
+    task.calibrate()
+    task.measure(data)
+    task.scores()
+    found = task.details(tmp_path)
+    probability = data["image"][:, 0].sigmoid().numpy()
+    for number, name in enumerate(DEFECTS):
+        shown = (data["defects"][:, number] > 0).numpy()
+        assert 0 < shown.sum() < 12
+        maps, masks = probability[shown], data["mask"][:, 0].numpy()[shown]
+        assert found["pixel_ap"][name] == pixel.average_precision(maps, masks)
+        assert found["defect_iou"][name] == pixel.iou_at(maps, masks, float(task.threshold))
 
 
 def test_scores_forget_what_they_scored() -> None:
