@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from defectbench.bench.executors.inline import Inline
+from defectbench.bench.run import Options, run_table
+
 TABLE = """
 title: Tiny
 paper: tiny
@@ -101,6 +104,19 @@ def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError("waited in vain")
+
+
+class Quiet:
+    """A board that tells nobody."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def run_here(table: object, out: Path) -> None:
+    """Run a table in this process, job after job."""
+    outcome = run_table(str(table), Options(out=out), Inline(), Quiet(), lambda _: None)  # type: ignore[arg-type]
+    assert not outcome.failed
 
 
 @pytest.fixture(scope="session")

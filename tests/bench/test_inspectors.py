@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from defectbench.bench.evaluation import remarks_on, train_task
-from defectbench.bench.executors.inline import Inline
-from defectbench.bench.run import Options, run_table
 from defectbench.bench.training import Machine
 from defectbench.config import UserError
 from defectbench.data.arms import NothingToAdd, training_set
 from defectbench.data.module import DefectData, ImageSet, Stream
 from defectbench.tasks.classification import Classification
+from tests.bench.conftest import run_here
 
 pytest.importorskip("faster_coco_eval")
 
@@ -58,27 +57,12 @@ presets:
 """
 
 
-class Quiet:
-    """A board that tells nobody."""
-
-    def __getattr__(self, name: str):
-        return lambda *_: None
-
-
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of the table, run once."""
     folder = tmp_path_factory.mktemp("inspectors")
     (folder / "inspectors.yaml").write_text(TABLE)
-    options = Options(out=folder / "out")
-    outcome = run_table(
-        str(folder / "inspectors.yaml"),
-        options,
-        Inline(),
-        Quiet(),  # type: ignore[arg-type]
-        lambda _: None,
-    )
-    assert not outcome.failed
+    run_here(folder / "inspectors.yaml", folder / "out")
     return folder / "out"
 
 
