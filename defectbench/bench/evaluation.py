@@ -223,7 +223,7 @@ def remarks_on(train: ImageSet, test: ImageSet, defects: Sequence[str], batch: i
         if len(np.unique(shown, axis=0)) == 1:
             said.append(f"all {side} images are of one class")
     if len(train) < batch:
-        said.append(f"{len(train)} training images fill batches of {batch} by repetition")
+        said.append(f"batches of {batch} repeat the training images, which are {len(train)}")
     return said
 
 

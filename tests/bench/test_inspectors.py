@@ -108,7 +108,7 @@ def test_a_validation_set_without_any_box_fails_its_own_cells_only(out):
 def test_a_batch_larger_than_the_training_set_is_said(out):
     row = cell(out, "Segmentation", "none")
     assert row["status"] == "ok"
-    assert "training images fill batches of 24 by repetition" in row["reason"]
+    assert "batches of 24 repeat the training images, which are " in row["reason"]
 
 
 def test_records_hold_scores_by_class_and_the_confusion_is_drawn(out):
@@ -149,11 +149,10 @@ def test_synthetic_images_of_other_classes_are_refused(squares):
         training_set("enlarge", squares, other, needs_masks=True)
 
 
-@pytest.mark.parametrize("workers", [0, 5])
-def test_fewer_images_than_workers_or_batch_train_all_the_same(squares, tmp_path, workers):
-    rows = squares.rows(split="train", defective=True)[[0, 1, -1]]
+def test_fewer_images_than_workers_or_batch_train_all_the_same(squares, tmp_path):
+    rows = squares.rows(split="train", defective=True)[:1]
     losses = []
-    for number in (0, workers):
+    for number in (0, 2):
         task = Classification(
             size=32,
             defects=squares.defects,
@@ -176,7 +175,7 @@ def test_fewer_images_than_workers_or_batch_train_all_the_same(squares, tmp_path
             select="last",
             machine=Machine("cpu", loader_workers=number),
         )
-        assert "3 training images fill batches of 8 by repetition" in found.remarks
+        assert "batches of 8 repeat the training images, which are 1" in found.remarks
         losses.append((folder / "losses.csv").read_text())
     assert losses[0] == losses[1]
     assert np.isfinite(found.test["accuracy"])
