@@ -9,9 +9,10 @@ regularisers and intervals, without augmentation. `steps` of each were timed per
 turns, `lowest` and `highest` its range. Other programs kept the two cores busy meanwhile, so that wall times are mostly
 theirs, as their ranges show, and processor times are what to read. Batches were ready-made on both sides; all else that a
 step does was counted: Lightning, reseeding, clock and curves here, reading the losses there. Their code ran unchanged but
-for imports of what training does not use and three things: the width that StarGAN v2 fixes, StarGAN's depth of the critic (5 at 64 px, as ours), and StyleGAN2-ADA's outer loop, which
-insists on CUDA and was written again with its phases, optimisers and average. It is no part of this project, so that run
-cannot be repeated from here; what it recorded stands beside today's time of our side.
+for imports that training does not use and three things: the width that StarGAN v2 fixes, the depth of StarGAN's critic
+(5 at 64 px, as ours), and StyleGAN2-ADA's outer loop, which insists on CUDA and was written again with its phases,
+optimisers and average. It is no part of this project, so that run cannot be repeated from here; what it recorded stands
+beside today's time of our side.
 """
 
 from __future__ import annotations
