@@ -257,6 +257,11 @@ def is_able(entry: Entry, ability: str) -> bool:
     return ability in facts.get("reads", ()) or ability in facts.get("takes", ())
 
 
+def title(entry: Entry) -> str:
+    """Say how a generator is printed where it meets a number: its class fact `title`, or its name."""
+    return entry.facts.get("title") or entry.name
+
+
 def abilities(entry: Entry) -> list[str]:
     """Say what a generator can be asked for besides a label, from its class facts."""
     found = []

@@ -173,6 +173,17 @@ def test_a_task_monitors_one_of_its_scores(name):
     assert facts["better"][facts["monitor"]] == direction
 
 
+@pytest.mark.parametrize("name", sorted(names.entries("generators")))
+def test_a_reconstruction_says_so_wherever_it_meets_a_number(name):
+    entry = names.entries("generators")[name]
+    if "reconstruction from the abstract" in entry.facts["paper"]:
+        assert names.title(entry).endswith(" (reconstruction)")
+        page = ROOT / "docs" / "generators" / f"{name}.md"
+        assert names.title(entry) in page.read_text(encoding="utf-8")
+    else:
+        assert names.title(entry) == entry.facts.get("title", name)
+
+
 # --- pages -----------------------------------------------------------------------------------------
 
 OWN_GENERATORS = {n for n, e in names.entries("generators").items() if PACKAGE in e.path.parents}

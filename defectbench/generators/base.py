@@ -44,6 +44,8 @@ class Generator(LightningModule, ABC):
 
     paper: ClassVar[str]
     """Citation and link; "reconstruction from the abstract" where that is the truth."""
+    title: ClassVar[str] = ""
+    """What is printed where it meets a number; empty for its name. A reconstruction from an abstract says so here."""
     streams: ClassVar[frozenset[str]]
     """Which of "defect" and "normal" its training batches hold."""
     reads: ClassVar[frozenset[str]]

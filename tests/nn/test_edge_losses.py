@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from defectbench.nn.edge_losses import edge_alignment, edge_variation, edges, region_consistency
-from defectbench.nn.object_masks import object_masks
 
 
 def step(at: int = 4) -> torch.Tensor:
@@ -43,15 +42,3 @@ def test_variation_is_rewarded_up_to_a_bound() -> None:
 def test_only_what_lies_outside_the_region_counts() -> None:
     mask, allowed = torch.tensor([[0.2, 0.9], [0.6, 0.0]]), torch.tensor([[0.0, 1.0], [0.0, 0.0]])
     assert region_consistency(mask, allowed).item() == pytest.approx((0.2 + 0.6) / 4)
-
-
-def test_an_object_on_a_flat_background_is_found_and_its_hole_filled() -> None:
-    image = torch.full((2, 3, 32, 32), 0.9)
-    image[0, :, 8:24, 6:20] = -0.5
-    image[0, :, 14:17, 12:15] = 0.9  # a hole
-    image[0, :, 28, 28] = -0.5  # a crumb
-    mask = object_masks(image)
-    expected = torch.zeros(32, 32)
-    expected[8:24, 6:20] = 1
-    assert torch.equal(mask[0, 0], expected)
-    assert mask[1].all()  # nothing stands out: all of it is the object
