@@ -221,6 +221,7 @@ class DcdganC(Generator):
     multiple_of: ClassVar[int] = 16
     least_size: ClassVar[int] = 32
     tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "blocks": 1}
+    revision: ClassVar[int] = 2
 
     def __init__(
         self,

@@ -58,6 +58,19 @@ def test_reconstruction_improves():
     assert sum(curve[-5:]) < 0.5 * sum(curve[:5])
 
 
+def test_at_first_gradients_reach_every_layer():
+    model = build(DcdganC, size=64, base=16, blocks=2)
+    image = model.make(torch.randn(3, 8), torch.eye(3))
+    (image - torch.rand_like(image)).abs().mean().backward()
+    named = dict(model.generator.named_parameters())
+    convolutions = [
+        n for n in named if n.endswith(("conv.weight", "first.weight", "second.weight"))
+    ]
+    assert len(convolutions) == 5 + 2 * 2 + 4
+    # Adam does not act on what is far below its epsilon of 1e-8.
+    assert min(named[n].grad.abs().mean() for n in convolutions) > 5e-9
+
+
 def test_encoder_learns_nothing_from_the_latent_loss():
     """Two trainings that differ in the weight of the latent loss alone differ in the generator, not in the encoder."""
     batch = train_batch({"defect"}, **CONTENTS)
