@@ -49,6 +49,7 @@ class ImbDefGAN(Generator):
     power_of_two: ClassVar[bool] = True
     needs_masks: ClassVar[bool] = True
     least_batch: ClassVar[int] = 2
+    revision: ClassVar[int] = 2
     scope: ClassVar[Literal["product", "defect"]] = "defect"
     tiny: ClassVar[Mapping[str, Any]] = {
         "channel_base": 256,
@@ -216,9 +217,9 @@ class ImbDefGAN(Generator):
 
         with self.turn("branch") as turn:
             ws, w = self.styles(b)
-            fake, around, raw = self.branch(self.backbone, ws, w, track=True)
+            fake, _, raw = self.branch(self.backbone, ws, w, track=True)
             with torch.no_grad():
-                clean, _ = self.backbone(ws, 1.0)
+                clean, around = self.backbone(ws, 1.0)  # the object as it is without the defect
             fooling = logistic_generator(self.critic(self.augment_defect(fake)))
             matching = logistic_generator(self.match(self.pair(fake, raw)))
             # The same background with another defect.

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from defectbench.batch import Request
+from defectbench.generators import imbdef_gan
 from defectbench.generators.imbdef_gan import ImbDefGAN
 from tests.generators.short_training import build, moved, sample, train, train_batch
 
@@ -75,6 +76,25 @@ def test_each_weight_reaches_the_branch(weight: str) -> None:
 def test_where_all_is_object_region_consistency_is_inert() -> None:
     one, other = (branch_after_a_step(joint_mask=False, region_weight=w) for w in (10.0, 0.0))
     assert same(one, other)
+
+
+def test_the_region_is_the_object_as_it_is_without_the_defect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, seen = build(ImbDefGAN), []
+    with torch.no_grad():
+        ws, w = model.styles(4)
+
+    def watch(mask: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+        seen.append(allowed)
+        return mask.sum() * 0
+
+    monkeypatch.setattr(imbdef_gan, "region_consistency", watch)
+    monkeypatch.setattr(model, "styles", lambda _: (ws, w))
+    learned(model, 1, 1)
+    _, around = model.backbone(ws, 1.0)
+    assert 0 < (around > 0).float().mean() < 1
+    assert torch.equal(seen[0], (around > 0).float())
 
 
 def test_detail_follows_the_progress_of_the_first_stage() -> None:
