@@ -259,7 +259,7 @@ def is_able(entry: Entry, ability: str) -> bool:
 
 def title(entry: Entry) -> str:
     """Say how a generator is printed where it meets a number: its class fact `title`, or its name."""
-    return entry.facts.get("title") or entry.name
+    return str(entry.facts.get("title") or entry.name)
 
 
 def abilities(entry: Entry) -> list[str]:
