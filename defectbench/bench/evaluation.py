@@ -217,7 +217,11 @@ def remarks_on(train: ImageSet, test: ImageSet, defects: Sequence[str], batch: i
     said = []
     for side, images in (("training", train), ("test", test)):
         shown = images.defects > 0  # (N, K)
-        absent = [name for name, there in zip(defects, shown.any(0), strict=True) if not there]
+        absent = [
+            name
+            for name, there in zip(defects, np.asarray(shown.any(axis=0)), strict=True)
+            if not there
+        ]
         if absent:
             said.append(f"no {side} image shows {', '.join(absent)}")
         if len(np.unique(shown, axis=0)) == 1:

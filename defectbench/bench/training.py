@@ -272,7 +272,7 @@ def check_batch(generator: Generator, batch: int, machine: Machine) -> None:
     Raises:
         UserError: names the generator, the batch and how many are wanted.
     """
-    processes = machine.devices * machine.nodes
+    processes = machine.devices
     least = generator.least_batch
     if batch % processes or batch // processes < least:
         shared = f" on {processes} devices" if processes > 1 else ""

@@ -195,7 +195,8 @@ class Segmentation(Task):
         rows = self.measured.gather("score")
         self.measured.forget()
         self._scored = rows
-        maps, masks, defective = rows["probability"], rows["mask"], rows["defects"].any(1)
+        maps, masks = rows["probability"], rows["mask"]
+        defective = np.asarray(rows["defects"].any(axis=1))
         window = round(IMAGE_WINDOW * self.size / 256) // 2 * 2 + 1
         image = pixel.image_scores(maps, window)
         scores = {
