@@ -14,7 +14,8 @@ from scipy.ndimage import binary_dilation
 from defectbench import names
 from defectbench.bench.training import save_generator
 from defectbench.generators.memoriser import Memoriser
-from tests.cli.conftest import Outcome, Run, save
+from tests.cli.conftest import save
+from tests.conftest import Outcome, Run
 from tests.generators.short_training import DEFECTS, build, draw_batch
 
 SIZE = 32
