@@ -3,7 +3,7 @@
 Both sides train the same network from the same batches. The bare side calls the library's network and loss with targets
 made beforehand (classes, boxes) and steps a plain optimiser: no Trainer, callbacks, clock, schedule or targets from
 masks. They take turns, a few steps each, so that a stall of the machine meets both, and processor time is counted, for the
-same reason. The configurations are those of the smoke presets: the shorter the step, the more the loop weighs.
+same reason. The configurations are those of the smoke presets, batch included: the shorter the step, the more the loop weighs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from defectbench.bench.evaluation import Watch
 from defectbench.bench.training import Machine, initialised, make_trainer, quiet_lightning
 from defectbench.data.module import ImageSet
 
-SIZE, BATCH, STEPS, ROUNDS = 64, 8, 10, 7
+SIZE, STEPS, ROUNDS = 64, 10, 7
 RESNET = {"encoder": "tu-resnet10t", "encoder_width": 0.5}
+BATCH = {"segmentation": 8, "classification": 16, "detection": 8}
 CASES = {
     "segmentation, U-Net": (
         "segmentation",
@@ -47,23 +48,23 @@ CASES = {
 }
 
 
-def batches() -> list[Batch]:
-    """Make noise with one bright square per image."""
+def batches(size: int) -> list[Batch]:
+    """Make batches of `size` images: noise with one bright square per image."""
     rng = np.random.default_rng(0)
     made = []
     for _ in range(STEPS + 2):
-        image = rng.normal(0, 0.2, (BATCH, 3, SIZE, SIZE)).astype(np.float32)
-        mask = np.zeros((BATCH, 1, SIZE, SIZE), np.float32)
-        for row in range(BATCH):
+        image = rng.normal(0, 0.2, (size, 3, SIZE, SIZE)).astype(np.float32)
+        mask = np.zeros((size, 1, SIZE, SIZE), np.float32)
+        for row in range(size):
             y, x, side = rng.integers(4, 40, 3)
             mask[row, 0, y : y + side // 2 + 4, x : x + side // 2 + 4] = 1
         made.append(
             Batch(
                 image=torch.from_numpy((image + 0.5 * mask).clip(-1, 1)),
                 mask=torch.from_numpy(mask),
-                defects=torch.eye(2)[torch.arange(BATCH) % 2],
-                product=torch.zeros(BATCH, dtype=torch.long),
-                synthetic=torch.arange(BATCH) % 4 == 0,
+                defects=torch.eye(2)[torch.arange(size) % 2],
+                product=torch.zeros(size, dtype=torch.long),
+                synthetic=torch.arange(size) % 4 == 0,
             )
         )
     return made
@@ -133,7 +134,7 @@ def lightning(name, arguments, data):
                 seed=0,
                 validation=ImageSet(parts=()),
                 every=10**9,
-                batch=BATCH,
+                batch=BATCH[name],
                 select="last",
             )
             make_trainer(Machine("cpu"), [watch], max_epochs=1).fit(task, loader)
@@ -144,8 +145,8 @@ def lightning(name, arguments, data):
 
 def main() -> None:
     torch.set_num_threads(1)
-    data = batches()
     for label, (name, arguments) in CASES.items():
+        data = batches(BATCH[name])
         sides = bare(name, arguments, data), lightning(name, arguments, data)
         for side in sides:
             side()

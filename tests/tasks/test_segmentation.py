@@ -135,6 +135,7 @@ def test_every_score_of_the_task_equals_torchmetrics() -> None:
     mask[::2] = 0  # normal images
     data = seen(torch.randn(8, 1, 16, 16, generator=generator) + 1.5 * mask, mask)
     task = fixed_task()
+    task.size = 16
     task.measure(data)
     task.calibrate()
     task.measure(data)
