@@ -12,6 +12,7 @@ from defectbench.bench.spec import (
     ARMS_WITHOUT_METHOD,
     NOT_IMPLEMENTED,
     EntrySpec,
+    Method,
     Preset,
     ScoresSpec,
     SubsetSpec,
@@ -366,8 +367,15 @@ class Planner:
             method=entry.method,
             kind="score" if rest["arm"] == "score" else entry.arm,
             variant=entry.variant,
-            published=((method and method.published) or entry.method, published_arm),
+            published=(_published(entry, method), published_arm),
             label=entry.label or (entry.method if method else entry.arm_name),
             revision=revision,
             **rest,
         )
+
+
+def _published(entry: EntrySpec, method: Method | None) -> str:
+    """Give the name that `published.csv` has for an entry's method."""
+    if entry.arm == "ideal":
+        return "Ideal"
+    return (method and method.published) or entry.method

@@ -87,7 +87,7 @@ def _table(
     cells: dict[tuple[str, ...], dict[str, dict[str, Mapping[str, str]]]] = {}
     columns: dict[str, None] = {}
     layout: Mapping[str, Any] = (
-        {"rows": ["subset", "label"], "columns": "metric"} if scores else plan["layout"]
+        {"rows": ["dataset", "subset", "label"], "columns": "metric"} if scores else plan["layout"]
     )
     for row in rows:
         named = {**row, "label": labels[tuple(row[key] for key in COLUMN)]}

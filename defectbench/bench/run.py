@@ -189,7 +189,8 @@ def write_table(records: Path, out: Path) -> list[Path]:
         from defectbench.bench.figure import draw_figure
 
         draw_figure(plan, rows, figure_path)
-    swept = curves(rows)
+    sweeps = any(str(cell.get("variant", "")).startswith("real ") for cell in plan["cells"])
+    swept = curves(rows) if sweeps else {}
     if swept:
         curve_path = base.with_name(base.name + ".learning_curve.png")
         if changed or not curve_path.exists():

@@ -73,7 +73,13 @@ def test_members_of_other_sizes_are_refused(sdi, tmp_path):
 
 
 def ask(target, learned=None, **options):
-    given = {"reads": frozenset({"reference"}), "view": FULL, "batch": 3, "seed": 1, **options}
+    given = {
+        "reads": frozenset({"normal", "reference"}),
+        "view": FULL,
+        "batch": 3,
+        "seed": 1,
+        **options,
+    }
     return list(requests(target, {"spots": 6}, learned=learned, **given))
 
 
@@ -145,7 +151,7 @@ def test_a_smaller_limit_keeps_a_part_of_what_a_larger_one_keeps(tmp_path):
 
 
 def test_without_real_defects_synthetic_images_validate(sdi):
-    real, synthetic = sdi["SDI-A"], sdi["SDI-B"]
+    real = synthetic = sdi["SDI-A"]
     for arm in ("synthetic_only", "transfer"):
         found = training_set(arm, real, synthetic, needs_masks=False)
         assert found.n_real == 0
