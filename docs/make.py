@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from defectbench import names
 from defectbench.data.base import Dataset
@@ -120,7 +120,31 @@ def _use(dataset: type[Dataset]) -> str:
     return {True: "allowed", False: "not allowed", None: "unclear"}[dataset.licence.commercial]
 
 
-STEPS: list[Callable[[], list[Path]]] = [stand_in_pictures, dataset_tables]
+def samples_picture() -> list[Path]:
+    """Lay out the sample grids of DCDGANc's Table 5 at smoke, three generators beside each other."""
+    folder = DOCS.parent / "results" / "dcdgan_c" / "table5.smoke.samples"
+    titles = {
+        "dcdganc": "DCDGANc",
+        "cyclegan": "CycleGAN",
+        "dcdganc_adain": "DCDGANc, AdaIN",
+        "dcdganc_instancenorm": "DCDGANc, InstanceNorm",
+        "stylegan2": "StyleGAN2",
+        "stargan": "StarGAN",
+    }
+    grids = [(title, Image.open(folder / f"{name}.png")) for name, title in titles.items()]
+    wide, high = (max(grid.size[i] for _, grid in grids) for i in (0, 1))
+    sheet = Image.new("RGB", (3 * (wide + 8), 2 * (high + 24)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (title, grid) in enumerate(grids):
+        x, y = i % 3 * (wide + 8), i // 3 * (high + 24)
+        draw.text((x + 2, y + 4), title, fill="black", font_size=14)
+        sheet.paste(grid, (x, y + 24))
+    path = PICTURES / "table5-samples.png"
+    sheet.quantize(256).save(path, optimize=True)
+    return [path]
+
+
+STEPS: list[Callable[[], list[Path]]] = [stand_in_pictures, dataset_tables, samples_picture]
 
 
 def main() -> None:
