@@ -41,7 +41,7 @@ check: $(STAMP) ## format, lint, types and the fast tests; under 90 s
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow" --numprocesses 2
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist worksteal
 
 format: $(STAMP) ## format and mend what ruff can
 	$(BIN)/ruff format .
@@ -51,7 +51,7 @@ test: $(STAMP) ## everything that CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 results: $(STAMP) ## write every CSV, Markdown table and the leaderboard again from results/records
 	$(BIN)/defectbench collect --out $(OUT)

@@ -24,6 +24,16 @@ from defectbench.data.prepared import Prepared
 REPOSITORY = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of minutes come first, so that no worker ends alone with one."""
+
+    def minutes(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("slow")
+        return float(marker.kwargs.get("minutes", 0)) if marker else 0.0
+
+    items.sort(key=minutes, reverse=True)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     """Sums depend on the number of threads."""

@@ -99,8 +99,9 @@ def fit(
     names.check_size(generator, entry.facts, size)
     least = entry.facts.get("least_batch", 1) * devices
     if batch < least or batch % devices:
+        shared = f" on {devices} devices" if devices > 1 else ""
         raise UserError(
-            f"--batch {batch}: {generator} wants a multiple of {devices}, at least {least}"
+            f"--batch {batch}: {generator}{shared} wants a multiple of {devices}, at least {least}"
         )
     if view not in {"full", "contents"}:
         raise UserError(f"--view {view}: expected full or contents")
