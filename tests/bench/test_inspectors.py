@@ -18,6 +18,8 @@ from defectbench.data.module import DefectData, ImageSet, Stream
 from defectbench.tasks.classification import Classification
 from tests.bench.conftest import run_here
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("faster_coco_eval")
 
 TABLE = """

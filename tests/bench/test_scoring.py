@@ -20,6 +20,8 @@ from defectbench.data.synthetic import synthetic_manifest, write_images
 from defectbench.metrics.mask_alignment import background_l1
 from defectbench.tasks.segmentation import Segmentation
 
+pytestmark = pytest.mark.slow
+
 METRICS = [
     "kd_vgg16_random_s0",
     "memorisation_vgg16_random_s0",

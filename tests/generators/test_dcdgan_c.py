@@ -50,6 +50,7 @@ def test_trains_in_bfloat16():
     check_trains(build(DcdganC), precision="bf16-mixed", batch=train_batch({"defect"}, **CONTENTS))
 
 
+@pytest.mark.slow
 def test_reconstruction_improves():
     batch = train_batch({"defect"}, **CONTENTS)
     curve = [

@@ -95,6 +95,7 @@ def test_a_mask_in_the_request_restricts_where_labels_are_felt():
     assert not torch.equal(boxed, everywhere)
 
 
+@pytest.mark.slow
 def test_reconstruction_improves():
     rates = {"lr": 2e-3, "lr_end": 2e-3, "class_weight_generator": 0.0, "cycle_weight": 50.0}
     curve = [step["generator_cycle"] for step in train(build(DefectGan, **OFF, **rates), 25)]

@@ -37,6 +37,7 @@ def test_sizes_of_the_transcribed_layers():
     assert [_millions(n) for n in networks] == pytest.approx([43.2, 16.1, 20.7, 20.5], abs=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_every_weight_learns(precision):
     check_trains(build(DtGan), steps=5, precision=precision)
@@ -112,6 +113,7 @@ def test_critic_learns_classes_from_real_images_alone():
     assert first == (module.losses["critic_defect"], module.losses["critic_product"])
 
 
+@pytest.mark.slow
 def test_cycle_improves():
     module = build(DtGan, lr=2e-3, diversity_weight=0.0)
     curve = [step["generator_cycle"] for step in train(module, 12)]

@@ -72,6 +72,7 @@ def test_diversity_weight_falls_to_zero():
     assert [v.item() for v in totals.values()] == pytest.approx([-7.0, -3.5, 0.0], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_cycle_improves():
     module = build(StarGanV2, lr=2e-3, capacity=256, diversity_weight=0.0)
     curve = [step["generator_cycle"] for step in train(module, 20)]
