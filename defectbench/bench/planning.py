@@ -339,7 +339,7 @@ class Planner:
             task="score",
             selection="last",
             revision=f"score:{SCORES_REVISION}",
-            metrics=(),
+            metrics=() if self._exists(entry) else scores.metrics,
             jobs=tuple(jobs),
             fits=tuple(fits),
         )

@@ -82,13 +82,16 @@ def _table(
     *,
     scores: bool,
 ) -> list[str]:
-    """Write the cells that show the same metrics, laid out as the table asks; scores have a column per metric."""
+    """Write the cells that show the same metrics, laid out as the table asks.
+
+    Scores beside inspectors have a column per metric; a table of scores alone is laid out as the paper's.
+    """
     labels = {tuple(cell[key] for key in COLUMN): cell["label"] for cell in plan["cells"]}
     cells: dict[tuple[str, ...], dict[str, dict[str, Mapping[str, str]]]] = {}
     columns: dict[str, None] = {}
-    layout: Mapping[str, Any] = (
-        {"rows": ["dataset", "subset", "label"], "columns": "metric"} if scores else plan["layout"]
-    )
+    layout: Mapping[str, Any] = plan["layout"]
+    if scores and any(cell["arm"] != "score" for cell in plan["cells"]):
+        layout = {"rows": ["dataset", "subset", "label"], "columns": "metric"}
     for row in rows:
         named = {**row, "label": labels[tuple(row[key] for key in COLUMN)]}
         key = tuple(named[part] for part in layout["rows"])
@@ -96,7 +99,9 @@ def _table(
         cells.setdefault(key, {}).setdefault(named[layout["columns"]], {})[row["metric"]] = row
     has_paper = any(row["published"] for row in rows)
     comparable = any(row["difference"] for row in rows)
-    said = "Scores of the synthetic images" if scores else f"Each cell: {' / '.join(metrics)}"
+    by_metric = layout["columns"] == "metric"
+    shown = "" if by_metric else f": {' / '.join(metrics)}"
+    said = f"Scores of the synthetic images{shown}" if scores else f"Each cell{shown}"
     head = [*(part.capitalize() for part in layout["rows"]), "", *columns]
     lines = [f"{said}, mean over seeds.", ""]
     lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
@@ -105,35 +110,46 @@ def _table(
             if kind == "difference" and not comparable:
                 continue
             texts = [
-                _cell(found.get(column, {}), [column] if scores else metrics, kind)
+                _cell(found.get(column, {}), [column] if by_metric else metrics, kind)
                 for column in columns
             ]
             lead = key if kind == "ours" else ("",) * len(key)
             lines.append(f"| {' | '.join([*lead, kind, *texts])} |")
     if scores:
-        lines += _references(rows, list(columns))
+        lines += _references(rows, layout, list(columns), metrics)
     return [*lines, ""]
 
 
-def _references(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list[str]:
+def _references(
+    rows: Sequence[Mapping[str, str]],
+    layout: Mapping[str, Any],
+    columns: Sequence[str],
+    metrics: Sequence[str],
+) -> list[str]:
     """Write what real images reach by themselves and what copying would: the same beside every method of a subset."""
     lines = []
-    for subset in dict.fromkeys(row["subset"] for row in rows):
+    places = [part for part in layout["rows"] if part != "label"]
+    by_metric = layout["columns"] == "metric"
+    for place in dict.fromkeys(tuple(row[part] for part in places) for row in rows):
+        here = [row for row in rows if tuple(row[part] for part in places) == place]
         for kind, label in (("floor", "Real against real"), ("ceiling", "Copied training images")):
             texts = []
             for column in columns:
-                known = sorted(
-                    {
-                        float(row[kind])
-                        for row in rows
-                        if row["subset"] == subset and row["metric"] == column and row[kind]
-                    }
-                )
-                low_high = [number(value) for value in dict.fromkeys([*known[:1], *known[-1:]])]
-                texts.append(" to ".join(low_high) or DASH)
+                of_column = [row for row in here if row[layout["columns"]] == column]
+                spans = [_span(of_column, m, kind) for m in ([column] if by_metric else metrics)]
+                texts.append(DASH if set(spans) == {DASH} else " / ".join(spans))
             if set(texts) != {DASH}:
-                lines.append(f"| {' | '.join([subset, label, kind, *texts])} |")
+                lead = iter(place)
+                named = [label if part == "label" else next(lead) for part in layout["rows"]]
+                lines.append(f"| {' | '.join([*named, kind, *texts])} |")
     return lines
+
+
+def _span(rows: Sequence[Mapping[str, str]], metric: str, kind: str) -> str:
+    """Write the lowest and the highest floor or ceiling of a metric, once if they agree."""
+    known = sorted({float(row[kind]) for row in rows if row["metric"] == metric and row[kind]})
+    ends = [number(value) for value in dict.fromkeys([*known[:1], *known[-1:]])]
+    return " to ".join(ends) or DASH
 
 
 def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: str) -> str:
