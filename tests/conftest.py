@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from defectbench import cli
 from defectbench.data.manifest import Manifest
@@ -32,6 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return float(marker.kwargs.get("minutes", 0)) if marker else 0.0
 
     items.sort(key=minutes, reverse=True)
+
+
+IMAGE_OPEN = Image.open
+
+
+@pytest.fixture(autouse=True)
+def _pillows_own_open():
+    """Tests that import ultralytics themselves leave its wrapper of `Image.open` behind."""
+    Image.open = IMAGE_OPEN
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from defectbench.config import UserError
@@ -42,10 +43,10 @@ def _contained() -> Iterator[None]:
     """Import ultralytics without lookups and without lasting effects on torch, numpy or the environment.
 
     It would ask hosts whether the machine is online, write settings to the user's configuration, print, wrap
-    `torch.save`, and change how arrays are printed.
+    `torch.save` and Pillow's `Image.open`, and change how arrays are printed.
     """
     kept = dict(os.environ)
-    save, printing = torch.save, np.get_printoptions()
+    save, printing, image_open = torch.save, np.get_printoptions(), Image.open
     set_tensor_printing: Any = torch.set_printoptions
     os.environ["YOLO_OFFLINE"] = "1"
     os.environ["YOLO_VERBOSE"] = "False"
@@ -56,6 +57,7 @@ def _contained() -> Iterator[None]:
             yield
     finally:
         torch.save = save
+        Image.open = image_open
         np.set_printoptions(**printing)
         set_tensor_printing(profile="default")
         for name in [name for name in os.environ if not name.startswith("YOLO_")]:
