@@ -37,7 +37,7 @@ reproduce: $(STAMP) ## one table: PAPER=dcdgan_c TABLE=4 PRESET=small DATA=/data
 	@test -n "$(PAPER)" -a -n "$(TABLE)" || { echo "give PAPER and TABLE, e.g. make reproduce PAPER=dcdgan_c TABLE=4 (see: defectbench list tables)"; exit 2; }
 	$(RUN) $(PAPER)/$(if $(wildcard benchmarks/$(PAPER)/table$(TABLE).yaml),table$(TABLE),$(TABLE))
 
-check: $(STAMP) ## format, lint, types and the fast tests; under 90 s
+check: $(STAMP) ## format, lint, types and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
