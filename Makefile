@@ -15,7 +15,7 @@ DATA ?= $(DEFECTBENCH_DATA)
 RUN = $(BIN)/defectbench run --preset $(PRESET) --out $(OUT) --on local --workers $(WORKERS) $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test reproduce reproduce-table5 results docs bench clean
+.PHONY: help setup check format test reproduce reproduce-papers reproduce-table5 results docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 reproduce-table5: $(STAMP) ## run every paper's Table 5; PRESET=smoke|small|paper DATA=folder
 	$(RUN) $(patsubst benchmarks/%.yaml,%,$(wildcard benchmarks/*/table5.yaml))
+
+reproduce-papers: $(STAMP) ## run every table of every paper, each fit once however many tables ask for it
+	$(RUN) $(filter-out house/%,$(patsubst benchmarks/%.yaml,%,$(wildcard benchmarks/*/*.yaml)))
 
 reproduce: $(STAMP) ## one table: PAPER=dcdgan_c TABLE=4 PRESET=small DATA=/datasets
 	@test -n "$(PAPER)" -a -n "$(TABLE)" || { echo "give PAPER and TABLE, e.g. make reproduce PAPER=dcdgan_c TABLE=4 (see: defectbench list tables)"; exit 2; }
