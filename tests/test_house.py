@@ -252,6 +252,7 @@ def test_every_table_plans_at_every_preset(table, preset):
         assert wanted == set(plan.jobs), "jobs that no cell needs"
 
 
+@pytest.mark.slow
 def test_a_stand_in_never_shares_a_job_with_real_images():
     for table, preset in PRESETS:
         if spec_of(table).preset(preset).stand_in:

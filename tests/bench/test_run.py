@@ -14,6 +14,7 @@ import pytest
 from defectbench.bench.collect import COLUMNS
 from tests.bench.conftest import call, command
 
+pytestmark = pytest.mark.slow
 CSV = "tiny/table1.smoke.csv"
 SCORES = (
     "kd_vgg16_random_s0",
@@ -135,7 +136,6 @@ def test_a_finished_table_and_its_plan_import_no_torch(finished):
         assert done.stderr.splitlines()[-1] == "False False", arguments
 
 
-@pytest.mark.slow
 def test_worker_processes_give_the_bytes_of_one_process(finished, table, tmp_path):
     done = call("run", table, "--out", tmp_path / "out", "--on", "local", "--workers", 2)
     assert done.returncode == 0, done.stderr
@@ -144,7 +144,6 @@ def test_worker_processes_give_the_bytes_of_one_process(finished, table, tmp_pat
         assert (tmp_path / "out" / name).read_bytes() == (finished / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_ends_with_the_same_bytes(finished, table, tmp_path):
     out = tmp_path / "out"
     kept: dict[str, int] = {}
@@ -176,7 +175,6 @@ def test_the_records_alone_give_the_same_files(run, finished, tmp_path):
         assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_only_runs_what_is_asked(table, tmp_path):
     out = tmp_path / "out"
     done = call("run", table, "--out", out, "--only", "arm=raw")
@@ -187,7 +185,6 @@ def test_only_runs_what_is_asked(table, tmp_path):
     assert not list(out.glob("jobs/*/generator.ckpt"))
 
 
-@pytest.mark.slow
 def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(table, tmp_path):
     out = tmp_path / "out"
     table.write_text(
@@ -213,7 +210,6 @@ def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(tabl
     assert mtimes(out) == before
 
 
-@pytest.mark.slow
 def test_a_corrupt_result_is_named_and_nothing_else_is_touched(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
@@ -230,7 +226,6 @@ def test_a_corrupt_result_is_named_and_nothing_else_is_touched(finished, tmp_pat
     assert (out / CSV).read_bytes() == (finished / CSV).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_split_that_leaks_is_told_in_the_run_and_in_the_table(table, finished, tmp_path):
     rule = "one_third_anomalydiffusion_exact"
     table.write_text(table.read_text().replace("split: one_third", f"split: {rule}"))

@@ -153,6 +153,7 @@ def test_a_restored_image_is_normal(name, run: Run, pictures: Path):
     assert not np.array_equal(drawn(pictures / "out")[0], drawn(pictures / "spoilt")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", having("interpolation"))
 def test_an_interpolation_ends_in_its_classes_and_changes_nothing_else(name, run: Run, pictures):
     model = checkpoint(pictures, name)
@@ -177,6 +178,7 @@ def test_an_interpolation_ends_in_its_classes_and_changes_nothing_else(name, run
     assert not np.array_equal(made[1], made[0])
 
 
+@pytest.mark.slow
 def test_styles_and_defects_come_from_where_they_are_asked(run: Run, pictures: Path):
     model = checkpoint(pictures, "dt_gan")
     one, other = pictures / "broken/0.png", pictures / "broken/1.png"

@@ -275,6 +275,7 @@ def test_features_that_are_not_numbers_name_the_folder_and_leave_no_features(
     assert not left
 
 
+@pytest.mark.slow
 def test_training_images_give_floors_and_ceilings(folders, defectbench_, tmp_path):
     real, fake = folders
     train = draw(tmp_path / "train", 7, seed=5)

@@ -147,6 +147,7 @@ p.prepare(MVTecAD().scan(Path(sys.argv[1])), Path(sys.argv[2]), size=16, crop=12
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [4, 26])
 def test_a_killed_run_is_continued_to_the_same_bytes(
     manifest: Manifest, mvtec: Path, tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch

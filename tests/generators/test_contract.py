@@ -25,8 +25,14 @@ from defectbench.rng import torch_rng
 
 GENERATORS = sorted(names.entries("generators"))
 LEARNING = [n for n in GENERATORS if names.entries("generators")[n].facts.get("learns", True)]
+HEAVY = {"dfmgan", "dt_gan", "imbdef_gan", "mgdefect", "star_gan_v2", "stylegan3"}  # seconds each
 BATCH = 4
 STEPS = 5
+
+
+def by_name(names_of: list[str]) -> pytest.MarkDecorator:
+    marks = {name: [pytest.mark.slow] if name in HEAVY else [] for name in names_of}
+    return pytest.mark.parametrize("name", [pytest.param(n, marks=marks[n]) for n in names_of])
 
 
 def build(name: str, prepared: Prepared, seed: int = 0) -> Generator:
@@ -93,7 +99,7 @@ def same(a, b) -> bool:
     return all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize("name", LEARNING)
+@by_name(LEARNING)
 def test_every_weight_moves_and_is_finite(name, squares, fitted):
     generator = fitted(name)
     before = build(name, squares)
@@ -108,7 +114,7 @@ def test_every_weight_moves_and_is_finite(name, squares, fitted):
     assert all(p.isfinite().all() for p in generator.parameters())
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@by_name(GENERATORS)
 def test_samples_follow_from_the_rng_alone(name, squares, fitted):
     generator = fitted(name)
     request = ask(squares, generator)
@@ -124,7 +130,7 @@ def test_samples_follow_from_the_rng_alone(name, squares, fitted):
         assert not torch.equal(first["image"], other["image"])
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@by_name(GENERATORS)
 def test_shapes_types_and_ranges(name, squares, fitted):
     generator = fitted(name)
     with torch.no_grad():
@@ -142,7 +148,7 @@ def test_shapes_types_and_ranges(name, squares, fitted):
         assert sample["valid"].dtype == torch.bool
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@by_name(GENERATORS)
 def test_the_label_changes_the_image(name, squares, fitted):
     generator = fitted(name)
     if generator.scope == "defect":
@@ -156,7 +162,7 @@ def test_the_label_changes_the_image(name, squares, fitted):
     assert not torch.equal(first["image"], second["image"])
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@by_name(GENERATORS)
 def test_a_checkpoint_of_plain_values_samples_the_same(name, squares, fitted, tmp_path):
     generator = fitted(name)
     path = tmp_path / "generator.ckpt"

@@ -49,6 +49,7 @@ def learned(model: LightningModule, stage: int, **options: object) -> set[str]:
     return {name for name, p in model.named_parameters() if p.requires_grad} - still
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
     model = build(DFMGAN)

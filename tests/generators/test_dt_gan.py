@@ -43,6 +43,7 @@ def test_every_weight_learns(precision):
     check_trains(build(DtGan), steps=5, precision=precision)
 
 
+@pytest.mark.slow
 def test_one_product_has_no_product_loss():
     module = DtGan(size=32, defects=["a", "b", "c"], products=["p"], **DtGan.tiny)
     batch = train_batch(module.streams)
@@ -120,6 +121,7 @@ def test_cycle_improves():
     assert sum(curve[-3:]) < 0.7 * sum(curve[:3])
 
 
+@pytest.mark.slow
 def test_label_noise_and_reference_change_the_image():
     module = build(DtGan)
     train(module, 2)

@@ -31,6 +31,7 @@ def learned(model: ImbDefGAN, stage: int, steps: int, precision: str = "32-true"
     return {name for name, p in model.named_parameters() if p.requires_grad} - still
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
     model = build(ImbDefGAN, objects="otsu")
@@ -44,6 +45,7 @@ def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
     assert all(torch.equal(v, frozen[k]) for k, v in model.background_average.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switch", [*OFF, "all"])
 def test_each_idea_can_be_switched_off(switch: str) -> None:
     model = build(ImbDefGAN, **(OFF if switch == "all" else {switch: OFF[switch]}))
@@ -66,6 +68,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", ["edge_weight", "region_weight", "match_weight", "mode_weight"])
 def test_each_weight_reaches_the_branch(weight: str) -> None:
     usual = branch_after_a_step()
@@ -73,11 +76,13 @@ def test_each_weight_reaches_the_branch(weight: str) -> None:
     assert not same(usual, branch_after_a_step(**{weight: 0.0}))
 
 
+@pytest.mark.slow
 def test_where_all_is_object_region_consistency_is_inert() -> None:
     one, other = (branch_after_a_step(joint_mask=False, region_weight=w) for w in (10.0, 0.0))
     assert same(one, other)
 
 
+@pytest.mark.slow
 def test_the_region_is_the_object_as_it_is_without_the_defect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

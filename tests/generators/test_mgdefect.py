@@ -27,6 +27,7 @@ def learned(model: MGDefect, stage: int, steps: int = 2, precision: str = "32-tr
     return {name for name, p in model.named_parameters() if p.requires_grad} - still
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("background", ["generated", "real"])
 def test_each_stage_moves_its_own_weights_and_no_others(background: str, precision: str) -> None:

@@ -62,6 +62,7 @@ def test_rate_falls_linearly_in_the_second_half():
     assert rates[::2] == pytest.approx([1.0, 1.0, 0.5, 0.1])
 
 
+@pytest.mark.slow
 def test_reconstruction_improves():
     module = build(StarGan, base=8, lr=2e-3)
     curve = [step["generator_cycle"] for step in train(module, 20)]

@@ -38,6 +38,7 @@ def test_sizes_are_those_of_the_official_networks(size, sizes):
     assert [_millions(n) for n in networks] == pytest.approx(sizes, abs=0.006)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_every_weight_learns_and_averages_follow(precision):
     module = build(StarGanV2)

@@ -8,6 +8,7 @@ from defectbench.generators.stylegan3 import StyleGAN3
 from tests.generators.short_training import build, check_trains, sample
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_every_weight_learns(precision: str) -> None:
     check_trains(build(StyleGAN3), steps=2, precision=precision)

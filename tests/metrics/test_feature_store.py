@@ -115,6 +115,7 @@ def test_an_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
     assert np.array_equal(found["tones_mean"], whole["tones_mean"])
 
 
+@pytest.mark.slow
 def test_shares_of_any_number_of_processes_join_to_the_same_bytes(tmp_path):
     images, extractor, passes = ArrayImages(_pictures(13)), RandomVgg16(), []
     extractor.register_forward_hook(lambda _m, given, _out: passes.append(len(given[0])))

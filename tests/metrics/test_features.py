@@ -32,6 +32,7 @@ def _pictures(count: int, seed: int, size: int = 48):
     return (0.6 * blocks + 0.4 * rng.integers(0, 256, blocks.shape)).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_random_vgg_is_seeded_and_reads_images_at_their_own_size():
     first, other = RandomVgg16(), RandomVgg16(seed=1)
     images = torch.from_numpy(_pictures(2, 0)).permute(0, 3, 1, 2)

@@ -119,6 +119,7 @@ def test_infinity_takes_the_line_to_infinitely_many_images(monkeypatch):
     assert (seen[0], seen[-1], len(seen)) == (20, 200, 15)
 
 
+@pytest.mark.slow
 def test_infinity_removes_most_of_the_bias_in_generated_images():
     rng = np.random.default_rng(1)
     real = rng.normal(size=(4000, 6))

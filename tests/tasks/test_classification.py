@@ -59,6 +59,7 @@ def seen(logits: list[list[float]], defects: list[list[float]]) -> Batch:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_it_names_shapes_that_it_has_not_seen(multi_label: bool) -> None:
     task = make(multi_label=multi_label)
@@ -72,6 +73,7 @@ def test_it_names_shapes_that_it_has_not_seen(multi_label: bool) -> None:
     assert scores["error_rate"] == pytest.approx(1 - scores["accuracy"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["traditional", "cutout", "cutmix", "mixup"])
 def test_it_learns_under_each_augmentation(name: str) -> None:
     task = make(augment=[name], steps=40)

@@ -62,6 +62,7 @@ def seen(masks: np.ndarray, defects: list[list[float]]) -> Batch:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

@@ -59,6 +59,7 @@ def fixed_task() -> Segmentation:
     return task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [
