@@ -137,12 +137,14 @@ def run(
         tensorboard=tensorboard,
     )
     unexpected: dict[str, str] = {}
-    told = []
+    told: list[dict[str, Any]] = []
+    asked: list[str] = []
     for table in tables:
         with LiveBoard(console, quiet=as_json) as board:
             outcome = run_table(table, options, make_executor(on, workers, machine), board, say)
         unexpected |= dict(outcome.failed)
-        fits = sum(job.stage == "fit" for job in outcome.plan.jobs.values())
+        fits = [job.id for job in outcome.plan.jobs.values() if job.stage == "fit"]
+        asked += fits
         told.append(
             {
                 "table": outcome.plan.spec.name,
@@ -150,7 +152,7 @@ def run(
                 "done": outcome.done,
                 "reused": outcome.reused,
                 "cells": len(outcome.plan.cells),
-                "fits": fits,
+                "fits": len(fits),
                 "files": [str(f) for f in outcome.files],
             }
         )
@@ -159,12 +161,17 @@ def run(
                 console.print(
                     f"{outcome.plan.spec.name} {preset}: nothing to do, {outcome.reused} jobs are done"
                 )
-            console.print(f"{len(outcome.plan.cells)} cells from {fits} fits", markup=False)
+            console.print(f"{len(outcome.plan.cells)} cells from {len(fits)} fits", markup=False)
             for file in outcome.files:
                 if file.suffix in {".csv", ".md", ".png"}:
                     console.print(f"  {file}", markup=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(told))
+    elif len(tables) > 1:
+        cells = sum(table["cells"] for table in told)
+        console.print(
+            f"{len(tables)} tables, {cells} cells: {len(set(asked))} fits, asked for {len(asked)} times"
+        )
     if unexpected:
         for label, reason in unexpected.items():
             errors.print(f"failed: {label}: {reason}", markup=False, soft_wrap=True)

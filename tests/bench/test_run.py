@@ -115,6 +115,19 @@ def test_run_again_does_nothing(run, finished):
     assert (finished / CSV).read_bytes() == text
 
 
+def test_two_tables_ask_for_one_fit_and_it_is_said(run, finished, tmp_path):
+    other = tmp_path / "other.yaml"
+    table = finished.parent / "tiny.yaml"
+    other.write_text(table.read_text().replace('table: "1"', 'table: "2"'))
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    fits = len(list(out.glob("jobs/*/generator.ckpt")))
+    again = run("run", table, other, "--out", out)
+    assert again.code == 0, again.err
+    assert again.out.count("nothing to do") == 2
+    assert f"{fits} fits, asked for {2 * fits} times" in again.out
+
+
 def test_a_finished_table_and_its_plan_import_no_torch(finished):
     script = (
         "import sys; from defectbench.cli import main\n"
