@@ -1,4 +1,4 @@
-"""A figure of a table: every column's score with its interval, a panel per category and model."""
+"""A figure of a table: every column's score with its interval, a panel per dataset, category and model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], p
             metric_of[row["model"]] = row["metric"]
         metric_of.setdefault(row["model"], row["metric"])
     shown = [row for row in trained if row["metric"] == metric_of[row["model"]]]
-    panels = list(dict.fromkeys((row["subset"], row["model"]) for row in shown))
+    several = ("dataset",) if len({row["dataset"] for row in shown}) > 1 else ()
+    where = (*several, "subset", "model")
+    panels = list(dict.fromkeys(tuple(row[k] for k in where) for row in shown))
     names = list(dict.fromkeys(labels[tuple(row[k] for k in COLUMN)] for row in shown))
     figure = Figure(
         figsize=(1.2 + 2.6 * len(panels), 0.9 + 0.32 * len(names)), layout="constrained"
@@ -39,7 +41,7 @@ def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], p
     axes = figure.subplots(1, len(panels), sharex=alike, sharey=True, squeeze=False)[0]
     for axis, panel in zip(axes, panels, strict=True):
         for row in shown:
-            if (row["subset"], row["model"]) != panel:
+            if tuple(row[k] for k in where) != panel:
                 continue
             place = names.index(labels[tuple(row[k] for k in COLUMN)])
             mean = float(row["mean"]) if row["mean"] else math.nan
@@ -60,12 +62,12 @@ def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], p
                     [max(low, 0), min(high, 1)], [place, place], color=colour, lw=1, alpha=0.5
                 )
             axis.plot([mean], [place], "o", color=colour, ms=5)
-        axis.set_title(" · ".join(panel), fontsize=8)
+        axis.set_title("\n".join((*panel[:-2], " · ".join(panel[-2:]))), fontsize=8)
         axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.tick_params(axis="x", labelsize=7)
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="x", lw=0.3)
-        axis.set_xlabel(metric_of[panel[1]], fontsize=8)
+        axis.set_xlabel(metric_of[panel[-1]], fontsize=8)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     said = ", ".join(sorted({row["dataset"] for row in rows}))
