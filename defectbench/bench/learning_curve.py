@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WITHOUT = "none"  # method of arms without synthetic images
+LEGEND_INCHES = 1.8  # an entry of the legend, with room for its name
 
 
 @dataclass(frozen=True, order=True)
@@ -90,7 +91,8 @@ def draw_learning_curves(found: Curves, title: str, path: Path) -> None:
     learned = [name for name in names if ", " in name]
     shades = colormaps["viridis_r"]
     colours = {n: shades(0.2 + 0.7 * i / max(len(learned) - 1, 1)) for i, n in enumerate(learned)}
-    figure = Figure(figsize=(0.6 + 3.2 * len(found), 3.4), layout="constrained")
+    width = 0.6 + 3.2 * len(found)
+    figure = Figure(figsize=(width, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for axis, ((subset, model, metric), lines) in zip(panels, found.items(), strict=True):
@@ -116,9 +118,8 @@ def draw_learning_curves(found: Curves, title: str, path: Path) -> None:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(len(labels), 4), fontsize=7
-    )
+    columns = max(1, int(width / LEGEND_INCHES))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=7)
     figure.suptitle(title, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
