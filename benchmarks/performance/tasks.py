@@ -24,7 +24,7 @@ from defectbench.bench.evaluation import Watch
 from defectbench.bench.training import Machine, initialised, make_trainer, quiet_lightning
 from defectbench.data.module import ImageSet
 
-SIZE, STEPS, ROUNDS = 64, 10, 7
+SIZE, STEPS, ROUNDS = 64, 10, 21
 RESNET = {"encoder": "tu-resnet10t", "encoder_width": 0.5}
 BATCH = {"segmentation": 8, "classification": 16, "detection": 8}
 CASES = {
