@@ -313,6 +313,25 @@ def check_size(name: str, facts: Mapping[str, Any], size: int) -> None:
         raise UserError(f"{name}: size is {size}; wants {kind}, at least {least}, e.g. 64 or 128")
 
 
+def check_batch(name: str, facts: Mapping[str, Any], batch: int, devices: int = 1) -> None:
+    """Refuse a batch that leaves a device too few images.
+
+    Args:
+        name: of the generator.
+        facts: its class facts; `least_batch` is 1 if it does not state it.
+        batch: images per step, on all devices together.
+        devices: how many share a step.
+
+    Raises:
+        UserError: names generator and batch, and says which batches go.
+    """
+    least = int(facts.get("least_batch", 1))
+    if batch % devices or batch // devices < least:
+        shared = f" on {devices} devices" if devices > 1 else ""
+        step = f"a multiple of {devices}, " if devices > 1 else ""
+        raise UserError(f"{name}: batch is {batch}{shared}; wants {step}at least {least * devices}")
+
+
 def metric_summaries() -> dict[str, str]:
     """List metrics: the scores of every task, and the set metrics of `metrics/`; name and what it is."""
     found: dict[str, str] = {}

@@ -170,6 +170,9 @@ class Planner:
         method = entry.method
         found = names.find("generators", self.spec.methods[method].generator)
         budget = self.spec.fit_spec(method, self.preset)
+        called = f"{self.spec.name}: {method}, {found.name}"
+        names.check_size(called, found.facts, self.preset.size)
+        names.check_batch(called, found.facts, budget.batch)
         data, _, where = self.learned(row, entry)
         spec = {
             "generator": found.name,

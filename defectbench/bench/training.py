@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from defectbench.config import UserError
+from defectbench import names
 from defectbench.data.module import DefectData
 from defectbench.generators.base import Generator
 from defectbench.rng import derive
@@ -275,21 +275,6 @@ def check_finite(module: torch.nn.Module) -> None:
             raise Diverged(f"weight {name} is not finite after training")
 
 
-def check_batch(generator: Generator, batch: int, machine: Machine) -> None:
-    """Refuse a batch that leaves a process too few images.
-
-    Raises:
-        UserError: names the generator, the batch and how many are wanted.
-    """
-    processes = machine.devices
-    least = generator.least_batch
-    if batch % processes or batch // processes < least:
-        shared = f" on {processes} devices" if processes > 1 else ""
-        raise UserError(
-            f"{generator.called}: batch is {batch}{shared}; wants a multiple of {processes} with at least {least} for each"
-        )
-
-
 def fit_generator(
     generator: Generator,
     data: DefectData,
@@ -323,7 +308,9 @@ def fit_generator(
         UserError: the batch does not suit the generator or the devices.
     """
     machine = machine or Machine()
-    check_batch(generator, data.batch, machine)
+    names.check_batch(
+        generator.called, {"least_batch": generator.least_batch}, data.batch, machine.devices
+    )
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / LAST
     reached = peek_clock(last) if last.exists() else None

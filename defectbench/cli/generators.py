@@ -97,12 +97,7 @@ def fit(
     arguments = parse_settings(settings or [])
     entry.check(arguments, f"--set {generator}")
     names.check_size(generator, entry.facts, size)
-    least = entry.facts.get("least_batch", 1) * devices
-    if batch < least or batch % devices:
-        shared = f" on {devices} devices" if devices > 1 else ""
-        raise UserError(
-            f"--batch {batch}: {generator}{shared} wants a multiple of {devices}, at least {least}"
-        )
+    names.check_batch(generator, entry.facts, batch, devices)
     if view not in {"full", "contents"}:
         raise UserError(f"--view {view}: expected full or contents")
     if background != "auto" and not background.isdigit():

@@ -70,6 +70,28 @@ def test_a_wrong_table_is_refused(run, table, old, new, words):
     refused(run("plan", table), str(table), *words)
 
 
+@pytest.mark.parametrize(
+    ("generator", "old", "new", "told"),
+    [
+        (
+            "stylegan2",
+            "size: 32\n    seeds",
+            "size: 48\n    seeds",
+            "size is 48; wants a power of two",
+        ),
+        ("dfmgan", "images: 48, batch: 4", "images: 48, batch: 1", "batch is 1; wants at least 2"),
+    ],
+)
+def test_a_table_is_refused_where_its_sizes_do_not_suit_a_generator(
+    run, table, generator, old, new, told
+):
+    text = table.read_text()
+    assert old in text
+    text = text.replace("generator: memoriser", f"generator: {generator}").replace(old, new, 1)
+    table.write_text(text)
+    refused(run("plan", table), table.stem, generator, told)
+
+
 def test_scores_that_ask_an_inspector_need_a_table_that_trains_one(run, table):
     text = table.read_text().replace("task: segmentation", "task: classification")
     text = text.replace("[pixel_auc, pixel_f1]", "[accuracy]")

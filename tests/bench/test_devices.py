@@ -142,4 +142,4 @@ def test_divergence_and_bad_input_on_a_rank_are_told_as_from_one_process(tmp_pat
     failure = json.loads((job_folder(tmp_path, "fit") / "failed.json").read_text())
     assert failure["repeats"]
     done = call(*FIT, "--images", 12, "--devices", 3, "--out", tmp_path)
-    refused(done, "--batch 4: star_gan on 3 devices wants a multiple of 3, at least 3")
+    refused(done, "star_gan: batch is 4 on 3 devices; wants a multiple of 3, at least 3")

@@ -113,8 +113,7 @@ def test_a_fit_that_cannot_go_is_refused_before_anything_is_drawn(tmp_path):
     )
     refused(
         call("fit", "dfmgan", *FIT, "--batch", 1, "--defect", "hole", *out),
-        "--batch 1: dfmgan wants",
-        "at least 2",
+        "dfmgan: batch is 1; wants at least 2",
     )
     assert not (tmp_path / "x").exists()
 
