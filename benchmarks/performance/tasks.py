@@ -8,7 +8,6 @@ same reason. The configurations are those of the smoke presets, batch included: 
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
+from benchmarks.performance._turns import print_ratio
 from defectbench import names
 from defectbench.batch import Batch
 from defectbench.bench.evaluation import Watch
@@ -147,17 +147,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for label, (name, arguments) in CASES.items():
         data = batches(BATCH[name])
-        sides = bare(name, arguments, data), lightning(name, arguments, data)
-        for side in sides:
-            side()
-        pairs = [(sides[0](), sides[1]()) for _ in range(ROUNDS)]
-        plain, ours = (statistics.median(side) for side in zip(*pairs, strict=True))
-        ratio = statistics.median(b / a for a, b in pairs)
-        print(
-            f"{label}: bare loop {1000 * plain:.1f} ms/step, Lightning {1000 * ours:.1f} ms/step, "
-            f"ratio {ratio:.3f} (at most 1.05)",
-            flush=True,
-        )
+        print_ratio(label, bare(name, arguments, data), lightning(name, arguments, data), ROUNDS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ thread: on a machine that others use too, wall time says more about them.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.performance._turns import print_ratio
 from defectbench import names
 from defectbench.bench.training import Loop, Machine, initialised, make_trainer, quiet_lightning
 from defectbench.data.module import DefectData, ImageSet, Stream, View
@@ -144,15 +144,8 @@ def main() -> None:
     manifest = split(dataset.scan(root, ["wood"]), "one_third")
     prepared = prepare(manifest, folder / "cache", size=64)
     for name, arguments in CASES.items():
-        sides = bare(name, prepared, arguments), lightning(name, prepared, arguments)
-        for side in sides:
-            side()
-        pairs = [(sides[0](), sides[1]()) for _ in range(ROUNDS)]
-        plain, ours = (statistics.median(side) for side in zip(*pairs, strict=True))
-        ratio = statistics.median(b / a for a, b in pairs)
-        print(
-            f"{name}: bare loop {1000 * plain:.1f} ms/step, Lightning {1000 * ours:.1f} ms/step, "
-            f"ratio {ratio:.3f} (at most 1.05)"
+        print_ratio(
+            name, bare(name, prepared, arguments), lightning(name, prepared, arguments), ROUNDS
         )
 
 
