@@ -24,7 +24,8 @@ class DefectGan(Generator):
     """Paints defects on a normal image, and restores a defective one when asked for the normal label.
 
     Labels may name several defects at once. Where a request holds a mask, defects are asked for inside it only
-    (Fig. 6); training never sees such maps. The mask returned is the spread of the painted layer.
+    (Fig. 6), and the rest of the image is left alone; training never sees such maps. The mask returned is the spread of
+    the painted layer.
 
     Args:
         size: side of the images, pixels; a multiple of 4.
@@ -170,11 +171,16 @@ class DefectGan(Generator):
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Paint the asked defects, everywhere or inside the request's mask; without composition there is no mask."""
-        labels = request["defects"]
+        labels, normal = request["defects"], request["normal"]
         if "mask" in request:
             labels = labels[..., None, None] * request["mask"]  # (B, K, H, W)
-        layers = self.generator(request["normal"], labels, draw_from(rng))
+        image, spread = self.generator(normal, labels, draw_from(rng))
         if not self.compose:
-            return Sample(image=layers.image)
-        mask, valid = harden(layers.spread)
-        return Sample(image=layers.image, mask=mask, valid=valid)
+            return Sample(image=image)
+        if (
+            "mask" in request
+        ):  # departs: there the label of zeros would restore what needs no restoring
+            inside = request["mask"] > 0
+            image, spread = torch.where(inside, image, normal), spread * inside
+        mask, valid = harden(spread)
+        return Sample(image=image, mask=mask, valid=valid)

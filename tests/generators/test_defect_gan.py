@@ -82,7 +82,7 @@ def test_noise_diversifies_once_it_is_learned():
     assert not torch.equal(one, sample(module, _request(), seed=1)["image"])
 
 
-def test_a_mask_in_the_request_restricts_where_labels_are_felt():
+def test_a_mask_in_the_request_restricts_where_labels_are_felt_and_the_rest_is_left_alone():
     module = build(DefectGan)
     train(module, 2)
     everywhere = sample(module, _request(mask=torch.ones(4, 1, 32, 32)))["image"]
@@ -90,9 +90,13 @@ def test_a_mask_in_the_request_restricts_where_labels_are_felt():
     corner = torch.zeros(4, 1, 32, 32)
     corner[..., :8, :8] = 1
     nowhere = sample(module, _request(mask=torch.zeros(4, 1, 32, 32)))["image"]
-    boxed = sample(module, _request(mask=corner))["image"]
-    assert not torch.equal(boxed, nowhere)
-    assert not torch.equal(boxed, everywhere)
+    boxed, normal = sample(module, _request(mask=corner)), _request()["normal"]
+    inside = (corner > 0).expand_as(normal)
+    assert torch.equal(nowhere, normal)
+    assert torch.equal(boxed["image"][~inside], normal[~inside])
+    assert not torch.equal(boxed["image"][inside], normal[inside])
+    assert not torch.equal(boxed["image"][inside], everywhere[inside])
+    assert not boxed["mask"][corner == 0].any()
 
 
 @pytest.mark.slow
