@@ -4,15 +4,14 @@ All go through our whole loop: reading and augmenting a batch, Lightning, the cl
 milliseconds of this process, which has one thread, averaged over whole cycles of the lazy regularisers.
 
 `official.csv` holds what was measured against the official implementations: a training iteration of theirs and of ours,
-in turns, in one process, at 64 px with 8 images a step, in float32, with equal widths, numbers of parameters (asserted),
-regularisers and intervals, without augmentation. `steps` of each were timed per turn; `ratio` is the median over pairs of
-turns, `lowest` and `highest` its range. The machine did nothing else meanwhile, unless the row says shared. Batches were
-ready-made on both sides; all else that a step does was counted: Lightning, reseeding, clock and curves here, reading the
-losses there. Their code ran unchanged but
-for imports that training does not use and three things: the width that StarGAN v2 fixes, the depth of StarGAN's critic
-(5 at 64 px, as ours), and StyleGAN2-ADA's outer loop, which insists on CUDA and was written again with its phases,
-optimisers and average. It is no part of this project, so that run cannot be repeated from here; what it recorded stands
-beside today's time of our side.
+in turns, in one process, at 64 px with 8 images a step, in float32, with equal widths, numbers of parameters
+(asserted), regularisers and intervals, without augmentation. `steps` of each were timed per turn; `ratio` is the median
+over pairs of turns, `lowest` and `highest` its range. The machine did nothing else meanwhile, unless the row says
+shared. Batches were ready-made on both sides; all else that a step does was counted: Lightning, reseeding, clock and
+curves here, reading the losses there. Their code ran unchanged but for imports that training does not use and three
+things: the width that StarGAN v2 fixes, the depth of StarGAN's critic (5 at 64 px, as ours), and StyleGAN2-ADA's outer
+loop, which insists on CUDA and was written again with its phases, optimisers and average. It is no part of this
+project, so that run cannot be repeated from here; what it recorded stands beside today's time of our side.
 """
 
 from __future__ import annotations

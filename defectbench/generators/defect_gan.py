@@ -24,7 +24,7 @@ class DefectGan(Generator):
     """Paints defects on a normal image, and restores a defective one when asked for the normal label.
 
     Labels may name several defects at once. Where a request holds a mask, defects are asked for inside it only
-    (Fig. 6), and the rest of the image is left alone; training never sees such maps. The mask returned is the spread of
+    (Fig. 6), and with `compose` the rest of the image is left alone; training never sees such maps. The mask returned is the spread of
     the painted layer.
 
     Args:
@@ -177,9 +177,8 @@ class DefectGan(Generator):
         image, spread = self.generator(normal, labels, draw_from(rng))
         if not self.compose:
             return Sample(image=image)
-        if (
-            "mask" in request
-        ):  # departs: there the label of zeros would restore what needs no restoring
+        if "mask" in request:
+            # Departs: outside, the label of zeros would "restore" a normal image, which training never asks for.
             inside = request["mask"] > 0
             image, spread = torch.where(inside, image, normal), spread * inside
         mask, valid = harden(spread)
