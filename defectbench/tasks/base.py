@@ -12,13 +12,15 @@ from torch import Tensor
 
 from defectbench.batch import Batch
 from defectbench.nn.clock import Clock
+from defectbench.nn.optimisers import lightning_optimisers, make_optimiser
 
 
 class Task(LightningModule, ABC):
     """Learns to inspect from batches and reports scores.
 
     Subclasses take keyword-only plain arguments; `size`, `defects` and `products` come from the data, `steps` from the
-    table. They call `self.save_hyperparameters()` first.
+    table. They call `self.save_hyperparameters()` first; `optimizer`, `lr`, `momentum`, `weight_decay`, `schedule` and
+    `warmup` are arguments of each, with defaults of its own.
 
     The loop of an evaluation: `loss` per training batch; every so often `measure` over the validation images, then
     `calibrate` and `scores`; the best state by `monitor` is kept; at the very end `measure` over validation and
@@ -63,6 +65,18 @@ class Task(LightningModule, ABC):
     def training_step(self, batch: Batch, step: int) -> Tensor:
         """Train on one batch with automatic optimisation."""
         return self.loss(batch)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Give the optimiser that the arguments name, and its per-step schedule."""
+        given = self.hparams
+        optimiser = make_optimiser(
+            given["optimizer"],
+            self.parameters(),
+            lr=given["lr"],
+            momentum=given["momentum"],
+            weight_decay=given["weight_decay"],
+        )
+        return lightning_optimisers(optimiser, given["schedule"], self.steps, given["warmup"])
 
     @abstractmethod
     def measure(self, batch: Batch) -> None:

@@ -17,12 +17,7 @@ from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
 from defectbench.nn.gradient_reversal import GradientReversal
-from defectbench.nn.optimisers import (
-    OptimiserName,
-    ScheduleName,
-    lightning_optimisers,
-    make_optimiser,
-)
+from defectbench.nn.optimisers import OptimiserName, ScheduleName
 from defectbench.nn.timm_networks import build_features
 from defectbench.tasks import confusion
 from defectbench.tasks.base import Task
@@ -141,8 +136,6 @@ class Classification(Task):
             self.source = nn.Sequential(
                 nn.Linear(features, SOURCE_WIDTH), nn.ReLU(), nn.Linear(SOURCE_WIDTH, 1)
             )
-        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
-        self.weight_decay, self.schedule, self.warmup = weight_decay, schedule, warmup
         self.register_buffer("thresholds", torch.full((len(self.classes),), 0.5).double())
         self.measured = Measured()
         self.per_class: dict[str, float] = {}
@@ -202,17 +195,6 @@ class Classification(Task):
         as_synthetic = (source * F.softplus(-guess)).sum() / synthetic.clamp(min=1e-6)
         as_real = ((1 - source) * F.softplus(guess)).sum() / real.clamp(min=1e-6)
         return loss + 0.5 * both * (as_real + as_synthetic)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Give the optimiser and its per-step schedule."""
-        optimiser = make_optimiser(
-            self.optimizer,
-            self.parameters(),
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-        )
-        return lightning_optimisers(optimiser, self.schedule, self.steps, self.warmup)
 
     def measure(self, batch: Batch) -> None:
         """Keep the probability of every class, float32, with what is true.

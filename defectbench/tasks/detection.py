@@ -15,12 +15,7 @@ from torch import Tensor
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.imaging.components import boxes as boxes_of
-from defectbench.nn.optimisers import (
-    OptimiserName,
-    ScheduleName,
-    lightning_optimisers,
-    make_optimiser,
-)
+from defectbench.nn.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks import matching
 from defectbench.tasks.base import Task
 from defectbench.tasks.detectors import Detector, OneStage, Target
@@ -108,8 +103,6 @@ class Detection(Task):
             raise UserError(f"min_area {min_area}: want pixels, 1 or more")
         self.min_area = min_area
         self.detector = self._build(model, backbone, width, channels, pretrained, norm)
-        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
-        self.weight_decay, self.schedule, self.warmup = weight_decay, schedule, warmup
         self.register_buffer("confidence", torch.tensor(math.nan, dtype=torch.float64))
         self.measured, self._images = Measured(), 0
         self._average: dict[int, float] = {}
@@ -166,17 +159,6 @@ class Detection(Task):
             UserError: as `targets`.
         """
         return self.detector.loss(batch["image"], self.targets(batch))
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Give the optimiser and its per-step schedule."""
-        optimiser = make_optimiser(
-            self.optimizer,
-            self.parameters(),
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-        )
-        return lightning_optimisers(optimiser, self.schedule, self.steps, self.warmup)
 
     def measure(self, batch: Batch) -> None:
         """Keep the detections and the true boxes, in pixels.

@@ -16,12 +16,7 @@ from torch import Tensor
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
-from defectbench.nn.optimisers import (
-    OptimiserName,
-    ScheduleName,
-    lightning_optimisers,
-    make_optimiser,
-)
+from defectbench.nn.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
 from defectbench.tasks.measured import Measured, evaluating, finite
 from defectbench.tasks.segmenters import build_segmenter
@@ -124,8 +119,6 @@ class Segmentation(Task):
         self.kind = loss
         self.dice = smp.losses.DiceLoss(mode="binary", from_logits=True)
         self.focal = smp.losses.FocalLoss(mode="binary", gamma=2.0)
-        self.optimizer, self.lr, self.momentum = optimizer, lr, momentum
-        self.weight_decay, self.schedule, self.warmup = weight_decay, schedule, warmup
         self.register_buffer("threshold", torch.tensor(math.nan, dtype=torch.float64))
         self.measured = Measured()
         self._scored: dict[str, npt.NDArray[Any]] = {}
@@ -144,17 +137,6 @@ class Segmentation(Task):
         cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, mask)
         dice: Tensor = self.dice(logits, mask)  # over the whole batch; 0 if it has no defect
         return cross_entropy + dice
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Give the optimiser and its per-step schedule."""
-        optimiser = make_optimiser(
-            self.optimizer,
-            self.parameters(),
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-        )
-        return lightning_optimisers(optimiser, self.schedule, self.steps, self.warmup)
 
     def measure(self, batch: Batch) -> None:
         """Keep the defect probability of every pixel, float32, with its mask.
