@@ -53,9 +53,10 @@ class Outcome:
 
     Attributes:
         plan: the plan.
-        reused: jobs that were done before.
+        reused: jobs that were done, or had failed, before.
         done: jobs done now.
         failed: reasons of failed jobs that another try might not meet, by label.
+        lost: reasons of those that would fail again (divergence, bad input), by label: the cells say so too.
         files: what was written.
     """
 
@@ -63,6 +64,7 @@ class Outcome:
     reused: int
     done: int
     failed: Mapping[str, str]
+    lost: Mapping[str, str]
     files: Sequence[Path]
 
 
@@ -154,13 +156,13 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         files = write_results(plan, store, options.out)
     for leak in told_leaks(read_records(files[0])):
         say(f"warning: {leak}")
-    failures = {key: store.failure(key) for key in needed}
-    failed = {
-        needed[key].label: str(f["reason"])
-        for key, f in failures.items()
-        if f and not f["repeats"] and not f.get("blocked")
-    }
-    return Outcome(plan, len(needed) - len(todo), len(todo), failed, files)
+    failed: dict[str, str] = {}
+    lost: dict[str, str] = {}
+    for key, job in needed.items():
+        failure = store.failure(key)
+        if failure and not failure.get("blocked") and not failure.get("undefined"):
+            (lost if failure["repeats"] else failed)[job.label] = str(failure["reason"])
+    return Outcome(plan, len(needed) - len(todo), len(todo), failed, lost, files)
 
 
 def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -208,6 +208,7 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     rows = prepared.rows(split="train", defective=True, defect=spec.get("defect"))
     good = prepared.rows(split="train", defective=False)
     check_fit(entry, prepared, rows, good, spec)
+    trained = trained_labels(entry, prepared, spec)
     defects, normals = ImageSet.of(prepared, rows), ImageSet.of(prepared, good)
     view = View(
         **spec["view"] | {"background": _background(spec["view"], defects, contents_background)}
@@ -233,7 +234,7 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
     def look(module: Any) -> None:
         masks.clear()
-        masks.update(_checkpoint_grid(module, prepared, view, folder, spec))
+        masks.update(_checkpoint_grid(module, prepared, view, folder, spec, trained))
 
     generator = fit_generator(
         generator,
@@ -248,7 +249,6 @@ def _fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     check_finite(generator)
     seen = {"name": view.name, "background": view.background, "dilate": view.dilate}
     if machine.leads:
-        trained = trained_labels(entry, prepared, spec)
         save_generator(generator, entry.name, folder / "generator.ckpt", seen, trained)
     if machine.rank is None:
         last.unlink(missing_ok=True)
@@ -267,9 +267,14 @@ def _background(view: Mapping[str, Any], defects: Any, choose: Callable[[Any], i
 
 
 def _checkpoint_grid(
-    generator: Any, prepared: Any, view: Any, folder: Path, spec: Mapping[str, Any]
+    generator: Any,
+    prepared: Any,
+    view: Any,
+    folder: Path,
+    spec: Mapping[str, Any],
+    trained: Sequence[str],
 ) -> dict[str, int]:
-    """Draw a grid of samples beside the log, one row per defect, and count the sources of their masks."""
+    """Draw a grid of samples beside the log, one row per trained defect, and count the sources of their masks."""
     from PIL import Image
 
     from defectbench.batch import to_uint8
@@ -280,12 +285,11 @@ def _checkpoint_grid(
 
     training = generator.training
     generator.eval()
-    counts = {spec["defect"]: 6} if spec.get("defect") else dict.fromkeys(prepared.defects, 6)
     images: list[npt.NDArray[np.uint8]] = []
     sources: Counter[str] = Counter()
     for asked in requests(
         prepared,
-        counts,
+        dict.fromkeys(trained, 6),
         reads=generator.reads,
         view=view,
         batch=6,

@@ -137,12 +137,14 @@ def run(
         tensorboard=tensorboard,
     )
     unexpected: dict[str, str] = {}
+    lost: dict[str, str] = {}
     told: list[dict[str, Any]] = []
     asked: list[str] = []
     for table in tables:
         with LiveBoard(console, quiet=as_json) as board:
             outcome = run_table(table, options, make_executor(on, workers, machine), board, say)
-        unexpected |= dict(outcome.failed)
+        unexpected |= outcome.failed
+        lost |= outcome.lost
         fits = [job.id for job in outcome.plan.jobs.values() if job.stage == "fit"]
         asked += fits
         told.append(
@@ -151,6 +153,7 @@ def run(
                 "preset": preset,
                 "done": outcome.done,
                 "reused": outcome.reused,
+                "failed": {**outcome.failed, **outcome.lost},
                 "cells": len(outcome.plan.cells),
                 "fits": len(fits),
                 "files": [str(f) for f in outcome.files],
@@ -158,8 +161,9 @@ def run(
         )
         if not as_json:
             if not outcome.done:
+                how = "done or have failed" if outcome.lost else "done"
                 console.print(
-                    f"{outcome.plan.spec.name} {preset}: nothing to do, {outcome.reused} jobs are done"
+                    f"{outcome.plan.spec.name} {preset}: nothing to do, {outcome.reused} jobs are {how}"
                 )
             console.print(f"{len(outcome.plan.cells)} cells from {len(fits)} fits", markup=False)
             for file in outcome.files:
@@ -172,9 +176,11 @@ def run(
         console.print(
             f"{len(tables)} tables, {cells} cells: {len(set(asked))} fits, asked for {len(asked)} times"
         )
+    for label, reason in lost.items():
+        errors.print(f"failed, as its cells say: {label}: {reason}", markup=False, soft_wrap=True)
+    for label, reason in unexpected.items():
+        errors.print(f"failed: {label}: {reason}", markup=False, soft_wrap=True)
     if unexpected:
-        for label, reason in unexpected.items():
-            errors.print(f"failed: {label}: {reason}", markup=False, soft_wrap=True)
         raise typer.Exit(1)
 
 

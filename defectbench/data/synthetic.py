@@ -86,7 +86,7 @@ def requests(
         joint: ask for all defects that some training image with this defect has, not for this one alone.
 
     Raises:
-        UserError: a defect is unknown, or there are no training normals or references for it.
+        UserError: a defect is unknown or no training image has it, or there are no training normals or references.
     """
     learned = learned or Learned(
         prepared, product=prepared.products[0] if len(prepared.products) == 1 else None
@@ -104,6 +104,11 @@ def requests(
             if name not in cache.defects:
                 raise UserError(f"no defect {name!r}; {nearest(name, cache.defects)}")
         references = source.rows(split="train", defect=asked)
+        if count and not len(references):
+            raise UserError(
+                f"{source.dataset}: no training image of {asked!r}, so no generator has learned it; "
+                "leave it out (`defects` of a table), or take a split that trains on it"
+            )
         if learned.products:
             there = source.table["product"].isin(learned.products).to_numpy()
             references = references[there[references]]

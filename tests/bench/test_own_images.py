@@ -101,6 +101,30 @@ def test_a_table_finds_the_defects_in_the_images(layout, tmp_path):
     assert not result["stand_in"]
 
 
+@pytest.mark.slow
+def test_a_defect_that_training_has_not_seen_is_not_drawn_under_its_name(tmp_path):
+    data, product, (seen, unseen) = write("csv", tmp_path)
+    header, *rows = data.read_text().splitlines()
+    held = [row.endswith(unseen) or "/0." in row for row in rows]
+    sides = ["test" if there else "train" for there in held]
+    lines = [f"{row},{side}" for row, side in zip(rows, sides, strict=True)]
+    data.write_text("\n".join([f"{header},split", *lines]))
+    table = own_table(tmp_path / "own.yaml", product)
+    table.write_text(table.read_text().replace("split: one_third", "split: official"))
+    own = ("--data", data)
+    done = call("run", table, *own, "--preset", "smoke", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    cells = f"failed, as its cells say: sample Memoriser {product} seed 0: "
+    assert f"{cells}folder: no training image of '{unseen}'" in done.stderr
+    official = ("--split", "official", "--size", "32", "--images", "4", "--batch", "2")
+    small = ("--set", "base=4", "--set", "blocks=1", "--out", tmp_path / "fit")
+    done = call("fit", "dcdgan_c", "--dataset", "folder", *own, *official, *small)
+    assert done.returncode == 0, done.stderr
+    drawn = ("--label", unseen, "--out", tmp_path / "drawn")
+    done = call("sample", tmp_path / "fit/generator.ckpt", *drawn)
+    refused(done, f"was not trained on it; known: {seen}")
+
+
 def test_another_label_in_the_users_table_is_another_job(tmp_path):
     data, product, _ = write("csv", tmp_path)
     spec = load_table(own_table(tmp_path / "own.yaml", product))

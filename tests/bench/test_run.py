@@ -217,9 +217,13 @@ def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(tabl
         else:
             assert row["status"] == "ok"
     assert "failed" in (out / "tiny" / "table1.smoke.md").read_text()
+    assert "failed, as its cells say: fit DCDGANc wood seed 0: " in done.stderr
     before = mtimes(out)
     again = call("run", table, "--out", out, "--json")
-    assert json.loads(again.stdout)[0]["done"] == 0, "a failure that would repeat is left alone"
+    (told,) = json.loads(again.stdout)
+    assert told["done"] == 0, "a failure that would repeat is left alone"
+    assert set(told["failed"]) == {f"fit DCDGANc wood seed {seed}" for seed in (0, 1)}
+    assert "failed, as its cells say: fit DCDGANc wood seed 1: " in again.stderr
     assert mtimes(out) == before
 
 
