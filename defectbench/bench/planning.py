@@ -179,9 +179,7 @@ class Planner:
             "revision": found.facts.get("revision", 1),
             "arguments": self.spec.method_arguments(method, self.preset),
             **budget.model_dump(),
-            "view": (
-                ViewSpec() if paints_on_normals(found.facts) else self.preset.view
-            ).model_dump(),
+            "view": self.view(method, found.facts).model_dump(),
             "threads": self.preset.threads,
             "seed": seed,
         }
@@ -199,6 +197,13 @@ class Planner:
             )
             for defect in sorted(set(self.wanted(row, entry).values()))
         }
+
+    def view(self, method: str, facts: Mapping[str, Any]) -> ViewSpec:
+        """Say what a method learns from: as it asks, whole images if it paints on normals, or as the preset says."""
+        asked = self.spec.methods[method].view
+        if asked is not None:
+            return asked
+        return ViewSpec() if paints_on_normals(facts) else self.preset.view
 
     def sample(self, row: str, entry: EntrySpec, seed: int) -> tuple[str, dict[str, str]]:
         """Add the job that draws an entry's images for a row, and its fits."""

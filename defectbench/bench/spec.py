@@ -105,6 +105,7 @@ class Method(Strict):
     generator: str  # "none": the paper has it, this suite has not; its cells say "not implemented"
     arguments: Mapping[str, Any] = Field(default_factory=dict)
     published: str = ""  # its name in published.csv, if that is another
+    view: ViewSpec | None = None  # what it learns from, in place of the preset's
 
 
 class Model(Strict):

@@ -99,13 +99,23 @@ def test_compositing_follows_from_what_a_generator_draws(source, reads, view, ex
     assert compositing(generator, View(view), "alpha") == expected
 
 
-def test_who_paints_on_normals_learns_from_whole_images(table):
-    text = table.read_text().replace("generator: memoriser", "generator: cutpaste_real")
-    table.write_text(text)
+@pytest.mark.parametrize(
+    ("memoriser", "view"),
+    [
+        ("generator: memoriser", "contents"),
+        ("generator: memoriser, view: {name: full}", "full"),
+        ("generator: cutpaste_real", "full"),
+    ],
+)
+def test_a_method_learns_from_what_it_asks_for_and_who_paints_on_normals_from_whole_images(
+    memoriser, view, table
+):
+    table.write_text(table.read_text().replace("generator: memoriser", memoriser))
     plan = make_plan(load_table(table), "smoke", {"mvtec_ad": Source(stand_in=True)})
     views = {
         job.spec["generator"]: job.spec["view"]["name"]
         for job in plan.jobs.values()
         if job.stage == "fit"
     }
-    assert views == {"cutpaste_real": "full", "dcdgan_c": "contents"}
+    assert views.pop("dcdgan_c") == "contents"
+    assert set(views.values()) == {view}
