@@ -24,7 +24,9 @@ from defectbench.config import UserError, nearest
 PREPARE_REVISION = 1
 """Raised when the prepare stage would give other images for the same spec (split rules, pooling)."""
 SAMPLE_REVISION = 1
-"""Raised when the sample stage would ask, blend or mask differently."""
+"""Raised when the sample stage would ask for or write other images."""
+CONTENTS_REVISION = 2
+"""The same for methods that learn from contents; also raised when contents would be blended or masked differently."""
 SCORES_REVISION = 2
 """Raised when the score stage would give other numbers for the same images."""
 
@@ -212,6 +214,8 @@ class Planner:
         asked = self.preset.sample.per_defect
         wanted = self.wanted(row, entry)
         pooled = len(members) > 1
+        facts = names.find("generators", self.spec.methods[entry.method].generator).facts
+        contents = self.view(entry.method, facts).name == "contents"
         spec = {
             "counts": {
                 defect: asked if isinstance(asked, int) else self._count(asked, row, defect)
@@ -223,7 +227,7 @@ class Planner:
             "joint": self.preset.sample.joint,
             "batch": self.preset.sample.batch,
             "composite": self.preset.composite,
-            "revision": SAMPLE_REVISION,
+            "revision": CONTENTS_REVISION if contents else SAMPLE_REVISION,
             "threads": self.preset.threads,
             "seed": seed,
         }

@@ -141,8 +141,8 @@ def finish_sample(
 ) -> Made:
     """Turn what a generator returned into full images with masks.
 
-    Contents are masked by watershed, blended into their normals and the mask refined (DCDGANc section 2.3); full
-    images keep the generator's own mask.
+    Contents are masked by watershed, blended into their normals and the mask refined (DCDGANc section 2.3) and narrowed
+    by what the view had widened it; full images keep the generator's own mask.
     """
     from defectbench.batch import to_uint8
     from defectbench.imaging.blending import (
@@ -151,7 +151,7 @@ def finish_sample(
         poisson_blend,
         refine_mask,
     )
-    from defectbench.imaging.watershed import content_mask
+    from defectbench.imaging.watershed import content_mask, narrow
 
     images = to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy()
     count = len(images)
@@ -179,7 +179,7 @@ def finish_sample(
         out[i] = normals[i]
         if raw.any():
             out[i] = blends[composite](images[i], normals[i], raw)
-            masks[i] = refine_mask(out[i], normals[i], raw)
+            masks[i] = refine_mask(out[i], normals[i], raw) & narrow(raw, view.dilate)
     share = masks.reshape(count, -1).mean(1)
     valid = ((share > 0) & (share < LARGEST_DEFECT)).tolist()
     return Made(out, masks, valid, ["watershed" if ok else "invalid" for ok in valid])

@@ -67,6 +67,9 @@ def fit(
         str, typer.Option(help="full, or contents (constant background outside the mask).")
     ] = "full",
     background: Annotated[str, typer.Option(help="Grey value for contents, or auto.")] = "auto",
+    dilate: Annotated[
+        int, typer.Option(min=0, help="Pixels by which contents reach over the mask.")
+    ] = 1,
     augment: Annotated[
         list[str] | None, typer.Option(help="Augmentation; may be repeated.")
     ] = None,
@@ -139,7 +142,7 @@ def fit(
         "view": {
             "name": view,
             "background": background if background == "auto" else int(background),
-            "dilate": 1,
+            "dilate": dilate,
         },
         "threads": threads,
         "seed": seed,

@@ -59,6 +59,7 @@ class DefectGan(Generator):
     takes: ClassVar[frozenset[str]] = frozenset({"mask", "several", "restoration"})
     mask_source: ClassVar[MaskSource] = "native"
     multiple_of: ClassVar[int] = 4
+    revision: ClassVar[int] = 2
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 4,
         "critic_base": 4,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import torch
-from skimage.filters import threshold_otsu
+from skimage.filters import apply_hysteresis_threshold, threshold_otsu
 from torch import Tensor
 
 
 def harden(
     soft: Tensor, *, level: float = 0.5, faint: float = 0.1, most: float = 0.5
 ) -> tuple[Tensor, Tensor]:
-    """Threshold soft masks; a mask that stays below the level everywhere is split by Otsu's method instead.
+    """Threshold soft masks with hysteresis: what exceeds the level, and half the level where it touches that.
 
-    Each image is treated on its own, so that what is made does not depend on what is made beside it.
+    So the thin edges of a mark belong to it, and faint traces elsewhere do not. A mask that stays below the level
+    everywhere has Otsu's threshold for its level. Each image is treated on its own, so that what is made does not depend
+    on what is made beside it.
 
     Args:
         soft: (B, 1, H, W) in [0, 1].
-        level: threshold.
+        level: high threshold; the low one is half of it.
         faint: a mask whose largest value is below this is invalid.
         most: share of the image above which a mask is invalid.
 
@@ -25,9 +27,11 @@ def harden(
     """
     soft = soft.detach().float()
     peak = soft.flatten(1).amax(1)  # (B,)
-    levels = torch.full_like(peak, level)
-    for row in ((peak <= level) & (peak >= faint)).nonzero().flatten().tolist():
-        levels[row] = float(threshold_otsu(soft[row].cpu().numpy()))
-    mask = (soft > levels[:, None, None, None]).float()
+    mask = torch.zeros_like(soft)
+    for row in (peak >= faint).nonzero().flatten().tolist():
+        map_ = soft[row, 0].cpu().numpy()
+        high = level if peak[row] > level else float(threshold_otsu(map_))
+        found = apply_hysteresis_threshold(map_, high / 2, high)
+        mask[row, 0] = torch.from_numpy(found).to(mask)
     share = mask.flatten(1).mean(1)
     return mask, (peak >= faint) & (share > 0) & (share <= most)

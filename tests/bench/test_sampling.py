@@ -12,7 +12,7 @@ from PIL import Image
 from defectbench import names
 from defectbench.bench.job import Job
 from defectbench.bench.plan import Source, make_plan
-from defectbench.bench.sampling import compositing, sample
+from defectbench.bench.sampling import compositing, finish_sample, sample
 from defectbench.bench.spec_loading import load_table
 from defectbench.bench.stages import Context
 from defectbench.bench.store import Store
@@ -81,6 +81,23 @@ def test_contents_are_found_by_watershed_and_blended(squares, tmp_path):
         image = np.asarray(Image.open(made.root / row.image)).astype(int)
         normal = normal_of(row, squares).astype(int)
         assert (image == normal).all(2).mean() > 0.3, "the background is the normal's"
+
+
+@pytest.mark.parametrize("dilate", [0, 1, 3])
+def test_masks_follow_the_datasets_however_far_the_view_had_widened_them(squares, dilate):
+    view = View("contents", background=0, dilate=dilate)
+    real = ImageSet.of(squares, squares.rows(split="train", defective=True)).all()
+    normals = squares.images[squares.rows(split="train", defective=False)]
+    made = finish_sample(
+        {"image": view.apply(real)["image"]},
+        np.resize(normals, (len(real["mask"]), *normals.shape[1:])),
+        view,
+        "improved_poisson",
+        "watershed",
+    )
+    truth = real["mask"][:, 0].numpy() > 0
+    agreement = [(m & t).sum() / (m | t).sum() for m, t in zip(made.masks, truth, strict=True)]
+    assert np.mean(agreement) > 0.85
 
 
 @pytest.mark.parametrize(

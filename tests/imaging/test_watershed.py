@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from defectbench.imaging.watershed import content_mask
+from defectbench.imaging.watershed import content_mask, narrow
 
 SIDE = 128
 
@@ -134,6 +134,30 @@ def test_a_background_within_the_floor_is_empty() -> None:
     image[:, 32:] = 104
     assert not content_mask(image, 100).any()
     assert content_mask(image, 100, floor=5).mean() == 0.5
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 3])
+@pytest.mark.parametrize("shape", [blob, scratch, hair])
+def test_narrowing_takes_back_what_a_view_had_widened(
+    shape: Callable[[], np.ndarray], pixels: int
+) -> None:
+    truth = shape()
+    truth[:20, :9] = True  # also at the border
+    wide = ndimage.binary_dilation(truth, np.ones((2 * pixels + 1,) * 2))
+    narrowed = narrow(wide, pixels)
+    assert not (truth & ~narrowed).any()
+    assert iou(narrowed, truth) > 0.97
+
+
+def test_narrowing_leaves_the_core_of_what_is_thin() -> None:
+    mask = np.zeros((32, 32), dtype=bool)
+    mask[4:9, 4:30] = True  # five high: after three rows from each side nothing would be left
+    mask[20, 6:20] = True
+    expected = np.zeros_like(mask)
+    expected[6, 6:28] = True
+    expected[20, 6:20] = True
+    np.testing.assert_array_equal(narrow(mask, 3), expected)
+    assert not narrow(np.zeros((8, 8), dtype=bool), 2).any()
 
 
 def test_refuses_what_is_not_a_colour_image_and_grey_value() -> None:

@@ -15,3 +15,12 @@ def test_soft_masks_are_split_at_a_half_or_by_otsu():
     assert valid.tolist() == [True, True, False, False, False]
     assert mask[:2].sum((1, 2, 3)).tolist() == [9, 9]
     assert set(mask.unique().tolist()) == {0.0, 1.0}
+
+
+def test_thin_edges_belong_to_a_mark_and_faint_traces_elsewhere_do_not():
+    soft = torch.zeros(1, 1, 8, 8)
+    soft[0, 0, 3, 1:7] = torch.tensor([0.2, 0.3, 0.8, 0.4, 0.3, 0.1])
+    soft[0, 0, 7, 1:4] = 0.4
+    mask, valid = harden(soft)
+    assert valid.tolist() == [True]
+    assert mask.nonzero()[:, 2:].tolist() == [[3, 2], [3, 3], [3, 4], [3, 5]]
