@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from defectbench.bench.loading import read_checkpoint
 from tests.bench.conftest import call
 from tests.bench.test_bad_input import refused
 
@@ -24,8 +25,8 @@ FIT = ["--size", 32, "--standin-size", 48, "--images", 16, "--batch", 4]
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     done = call(
-        "fit", "dcdgan_c", *FIT, "--view", "contents", "--set", "base=4", "--set", "blocks=1",
-        "--out", folder / "contents",
+        "fit", "dcdgan_c", *FIT, "--view", "contents", "--dilate", 2, "--set", "base=4",
+        "--set", "blocks=1", "--out", folder / "contents",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = call(
@@ -50,6 +51,8 @@ def test_a_fit_leaves_checkpoint_curves_and_grids(runs):
     assert (out / "generator.ckpt").is_file()
     assert (out / "losses.csv").read_text().startswith("stage,step,images,loss,value")
     assert list(out.glob("grid-*.png"))
+    view = read_checkpoint(out / "generator.ckpt")["view"]
+    assert (view["name"], view["dilate"]) == ("contents", 2)
 
 
 def test_drawn_images_say_where_they_come_from(runs, tmp_path):
