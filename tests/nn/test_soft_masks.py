@@ -5,10 +5,10 @@ import torch
 from defectbench.nn.soft_masks import harden
 
 
-def test_soft_masks_are_split_at_a_half_or_by_otsu():
+def test_soft_masks_are_split_at_a_level_or_by_otsu():
     soft = torch.zeros(5, 1, 8, 8)
     soft[0, :, 2:5, 2:5] = 0.9
-    soft[1, :, 2:5, 2:5] = 0.3
+    soft[1, :, 2:5, 2:5] = 0.2
     soft[2] = 0.05
     soft[3] = 0.9
     mask, valid = harden(soft)
@@ -19,8 +19,8 @@ def test_soft_masks_are_split_at_a_half_or_by_otsu():
 
 def test_thin_edges_belong_to_a_mark_and_faint_traces_elsewhere_do_not():
     soft = torch.zeros(1, 1, 8, 8)
-    soft[0, 0, 3, 1:7] = torch.tensor([0.2, 0.3, 0.8, 0.4, 0.3, 0.1])
-    soft[0, 0, 7, 1:4] = 0.4
+    soft[0, 0, 3, 1:7] = torch.tensor([0.05, 0.15, 0.6, 0.2, 0.15, 0.08])
+    soft[0, 0, 7, 1:4] = 0.2
     mask, valid = harden(soft)
     assert valid.tolist() == [True]
     assert mask.nonzero()[:, 2:].tolist() == [[3, 2], [3, 3], [3, 4], [3, 5]]
