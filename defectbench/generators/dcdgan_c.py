@@ -126,17 +126,17 @@ class ContentEncoder(nn.Module):
     The normalisation's epsilon is 0.8, as in the authors' code; so it leaves contrast, which the code has to carry.
     """
 
-    def __init__(self, *, size: int, width: int, latent: int) -> None:
-        """Build one convolution and two linear layers."""
+    def __init__(self, *, size: int, width: int, latent: int, pool: int) -> None:
+        """Build one convolution, mean pooling over squares of `pool` features a side, and two linear layers."""
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, width, 7, 2, padding=3, bias=False),
             nn.InstanceNorm2d(width, eps=0.8),
             nn.ReLU(),
-            nn.AvgPool2d(8),
+            nn.AvgPool2d(pool),
             nn.Flatten(),
         )
-        self.moments = nn.Linear(width * (size // 16) ** 2, 2 * latent)
+        self.moments = nn.Linear(width * (size // 2 // pool) ** 2, 2 * latent)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) to mean (B, Z) and log variance (B, Z)."""
@@ -199,6 +199,8 @@ class DcdganC(Generator):
         base: width of the generator's first convolution; encoder and critic begin at twice that.
         blocks: residual blocks.
         latent: length of the random code.
+        encoder_pool: side of the squares over which the encoder pools features of stride 2; from 1 to size / 2. The
+            paper's 8 leave a grid of 16 x 16 at its 256 px, and of 4 x 4 at 64 px, too coarse to say where a line lies.
         class_value: how classes become constants; the paper's equation never reaches 1.
         adversarial: "least_squares" on the patch map; "least_squares_mean" as the authors' code, on the mean over
             patches and batch; "log" as the paper's eq. 6, non-saturating.
@@ -233,6 +235,7 @@ class DcdganC(Generator):
         base: int = 32,  # authors' code
         blocks: int = 4,  # authors' command line; its class says 6
         latent: int = 8,  # authors' code
+        encoder_pool: int = 8,  # authors' code
         class_value: Literal["code", "paper"] = "code",
         adversarial: AdversarialName = "least_squares",
         gp: Literal["logit", "loss"] = "logit",
@@ -242,14 +245,22 @@ class DcdganC(Generator):
         kl_weight: float = 0.2,  # sec. 3.1: 0.01, summed over batches of 20
         lr: float = 5e-4,  # sec. 3.1
     ) -> None:
-        """Build the three networks."""
+        """Build the three networks.
+
+        Raises:
+            UserError: the encoder's pool is larger than its features.
+        """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
+        if not 1 <= encoder_pool <= size // 2:
+            raise UserError(
+                f"dcdgan_c: encoder_pool={encoder_pool} at {size} px: expected 1 to {size // 2}"
+            )
         classes = len(self.defects)
         self.generator = ContentNetwork(
             size=size, code=latent + classes, base=base, blocks=blocks, norm=norm
         )
-        self.encoder = ContentEncoder(size=size, width=2 * base, latent=latent)
+        self.encoder = ContentEncoder(size=size, width=2 * base, latent=latent, pool=encoder_pool)
         self.critic = ContentCritic(size=size, width=2 * base, classes=classes)
         normal_(self.generator)
         normal_(self.critic)

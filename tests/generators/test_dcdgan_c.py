@@ -117,6 +117,21 @@ def test_class_code_and_noise_change_the_image_and_classes_interpolate():
     assert (images.diff(dim=0).abs().amax((1, 2, 3)) > 0).all()
 
 
+def test_a_finer_pool_tells_the_encoder_where_a_small_content_lies():
+    image = torch.zeros(2, 3, 64, 64)
+    image[0, :, 22, 22] = image[1, :, 26, 26] = 1  # a dot, and the same dot four pixels off
+    for pool, told in ((8, False), (2, True)):
+        encoder = build(DcdganC, size=64, encoder_pool=pool).encoder
+        first, second = encoder.features(image)
+        assert torch.allclose(first, second, atol=1e-5) != told
+
+
+@pytest.mark.parametrize("pool", [0, 17])
+def test_a_pool_larger_than_the_features_is_refused(pool):
+    with pytest.raises(UserError, match=f"encoder_pool={pool} at 32 px: expected 1 to 16"):
+        build(DcdganC, size=32, encoder_pool=pool)
+
+
 def test_a_row_without_class_and_an_odd_size_are_refused():
     module = build(DcdganC)
     request = request_of(draw_batch(defective=False))
