@@ -84,8 +84,8 @@ def test_dt_gans_mask_is_the_difference_to_the_anchor_of_the_same_background():
     assert not plain["valid"].any()
 
 
-@pytest.mark.parametrize(("bias", "valid"), [(-4.0, False), (0.0, True), (4.0, False)])
-def test_defect_gans_mask_is_its_layer_above_a_half_and_at_most_half_of_the_image(bias, valid):
+@pytest.mark.parametrize(("bias", "valid"), [(-4.0, False), (-2.0, True), (4.0, False)])
+def test_defect_gans_mask_is_its_layer_by_hysteresis_and_at_most_half_of_the_image(bias, valid):
     module, asked = build(DefectGan), request()
     head = module.generator.network.heads["spread"]
     head.weight.data.mul_(30 if valid else 0)
@@ -94,10 +94,14 @@ def test_defect_gans_mask_is_its_layer_above_a_half_and_at_most_half_of_the_imag
     with torch.no_grad():
         draw = draw_from(torch.Generator().manual_seed(0))
         spread = module.generator(asked["normal"], asked["defects"], draw).spread
-    share = (spread > 0.5).float().mean((1, 2, 3))
+    mask, strong = made["mask"].bool(), spread > 0.25
+    share = mask.float().mean((1, 2, 3))
     if valid:
-        assert torch.equal(made["mask"], (spread > 0.5).float())
-        assert torch.equal(made["valid"], (share > 0) & (share <= 0.5))
+        assert (mask & strong).equal(strong)
+        assert not (mask & (spread <= 0.1)).any()
+        assert (mask & ~strong).any()
+        assert torch.equal(made["valid"], share <= 0.5)
+        assert made["valid"].any()
     else:
         assert share.unique().tolist() == [float(bias > 0)]
         assert not made["valid"].any()
