@@ -68,7 +68,7 @@ def fit(
     ] = "full",
     background: Annotated[str, typer.Option(help="Grey value for contents, or auto.")] = "auto",
     dilate: Annotated[
-        int, typer.Option(min=0, help="Pixels by which contents reach over the mask.")
+        int, typer.Option(min=0, help="With contents: pixels by which they reach over the mask.")
     ] = 1,
     augment: Annotated[
         list[str] | None, typer.Option(help="Augmentation; may be repeated.")
