@@ -12,6 +12,7 @@ from defectbench import names
 from defectbench.bench.collect import collect, published, write_csv
 from defectbench.bench.executors import Board, Executor
 from defectbench.bench.gain import GAIN_COLUMNS, gains
+from defectbench.bench.job import Job
 from defectbench.bench.learning_curve import curves, draw_learning_curves
 from defectbench.bench.plan import Plan, Source, make_plan
 from defectbench.bench.records import read_records, records_path, told_leaks, update_records
@@ -138,7 +139,7 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
     needed = plan.needed(cells)
     for key in needed:
         store.forgive(key, all_reasons=options.retry)
-    todo = {key: job for key, job in needed.items() if store.state(key) not in {"done", "failed"}}
+    todo = waiting(needed, store)
     for key in needed:
         store.result(key)  # a corrupt result is refused before anything runs
     if todo:
@@ -149,7 +150,10 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         if tell:
             tell(todo, len(needed) - len(todo))
         try:
-            executor.run(todo, context, board)
+            first = {key: job for key, job in todo.items() if job.stage == "prepare"}
+            executor.run(first, context, board)
+            refuse_impossible(todo, plan, store, board)
+            executor.run(waiting(needed, store), context, board)
         finally:
             files = write_results(plan, store, options.out)
     else:
@@ -163,6 +167,38 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         if failure and not failure.get("blocked") and not failure.get("undefined"):
             (lost if failure["repeats"] else failed)[job.label] = str(failure["reason"])
     return Outcome(plan, len(needed) - len(todo), len(todo), failed, lost, files)
+
+
+def waiting(needed: Mapping[str, Job], store: Store) -> dict[str, Job]:
+    """Give the jobs that are neither done nor failed, without fits whose samples have all failed."""
+    states = {key: store.state(key) for key in needed}
+    hoped_for = {
+        parent
+        for key, job in needed.items()
+        if states[key] != "failed"
+        for parent in job.parents.values()
+    }
+    return {
+        key: job
+        for key, job in needed.items()
+        if states[key] not in {"done", "failed"} and (job.stage != "fit" or key in hoped_for)
+    }
+
+
+def refuse_impossible(jobs: Mapping[str, Job], plan: Plan, store: Store, board: Board) -> None:
+    """Fail the sample jobs that the prepared images show to be impossible, before their generators are trained."""
+    from defectbench.bench.sampling import check_sample
+
+    for job in jobs.values():
+        parents = {role: plan.jobs[parent] for role, parent in job.parents.items()}
+        data = [parent.id for parent in parents.values() if parent.stage == "prepare"]
+        if job.stage != "sample" or any(store.state(key) != "done" for key in data):
+            continue
+        try:
+            check_sample(job, {r: p for r, p in parents.items() if p.stage == "fit"}, store)
+        except UserError as error:
+            store.fail(job, str(error), repeats=True)
+            board.ended(job, "failed", str(error))
 
 
 def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:

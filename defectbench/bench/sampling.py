@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from defectbench.bench.job import Job
 from defectbench.bench.planning import paints_on_normals
+from defectbench.data.learned import Learned, check_requests
 from defectbench.rng import derive, torch_rng
 
 if TYPE_CHECKING:
     from defectbench.bench.stages import Context
-    from defectbench.data.module import View
+    from defectbench.bench.store import Store
+    from defectbench.data.prepared import Prepared
 
 LARGEST_DEFECT = 0.6
 """Share of the image above which watershed has found no defect but the whole picture."""
@@ -29,21 +31,12 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.bench.loading import load_generator
     from defectbench.bench.stages import JobFailed
     from defectbench.data.module import View
-    from defectbench.data.prepare import Prepared, prepare
-    from defectbench.data.synthetic import Learned, requests, synthetic_manifest, write_images
+    from defectbench.data.prepare import prepare
+    from defectbench.data.synthetic import requests, synthetic_manifest, write_images
 
     spec, store = job.spec, context.store
-    real = Prepared.open(store.folder(job.parents["data"]) / "cache")
-    source = real
-    if job.parents["source"] != job.parents["data"]:
-        source = Prepared.open(store.folder(job.parents["source"]) / "cache")
+    real, learned = sides(job, store)
     guided = spec["references"] is not None
-    learned = Learned(
-        source,
-        labels=spec["labels"],
-        products=tuple(spec["references"] or ()),
-        product=spec["product"] or (source.products[0] if len(source.products) == 1 else None),
-    )
     rows: list[dict[str, Any]] = []
     done, total = 0, sum(spec["counts"].values())
     for role, fit in sorted(job.parents.items()):
@@ -55,15 +48,11 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         generator = load_generator(store.folder(fit) / "generator.ckpt")
         view = View(**fitted["view"])
         _, _, only = role.partition(":")
-        counts = {
-            defect: count
-            for defect, count in spec["counts"].items()
-            if not only or spec["labels"].get(defect, defect) == only
-        }
-        composite = compositing(generator, view, spec["composite"])
+        facts = {"reads": generator.reads, "mask_source": generator.mask_source}
+        composite = compositing(facts, view.name, spec["composite"])
         for asked in requests(
             real,
-            counts,
+            counts_of(spec, only),
             reads=generator.reads | ({"reference"} if guided else frozenset()),
             view=view,
             batch=spec["batch"],
@@ -100,13 +89,60 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     return {"counts": counts, "mask_sources": dict(sorted(sources.items()))}
 
 
-def compositing(generator: Any, view: View, wish: str) -> str:
+def sides(job: Job, store: Store) -> tuple[Prepared, Learned]:
+    """Open what a sample job draws beside, and what its generators have learned from."""
+    from defectbench.data.prepared import Prepared
+
+    spec = job.spec
+    real = source = Prepared.open(store.folder(job.parents["data"]) / "cache")
+    if job.parents["source"] != job.parents["data"]:
+        source = Prepared.open(store.folder(job.parents["source"]) / "cache")
+    product = spec["product"] or (source.products[0] if len(source.products) == 1 else None)
+    return real, Learned(source, spec["labels"], tuple(spec["references"] or ()), product)
+
+
+def check_sample(job: Job, fits: Mapping[str, Job], store: Store) -> None:
+    """Refuse a sample job that its images show to be impossible, before a generator is trained for it.
+
+    Args:
+        job: the sample job; the images that it stands on are there.
+        fits: its fits, by role.
+        store: where the images are.
+
+    Raises:
+        UserError: as `requests`.
+    """
+    from defectbench import names
+
+    real, learned = sides(job, store)
+    guided = job.spec["references"] is not None
+    for role, fit in fits.items():
+        facts = names.find("generators", fit.spec["generator"]).facts
+        composite = compositing(facts, fit.spec["view"]["name"], job.spec["composite"])
+        check_requests(
+            real,
+            counts_of(job.spec, role.partition(":")[2]),
+            reads=facts["reads"] | ({"reference"} if guided else frozenset()),
+            needs_normals=composite != "none",
+            learned=learned,
+        )
+
+
+def counts_of(spec: Mapping[str, Any], only: str) -> dict[str, int]:
+    """Give what one of the fits of a sample job is asked for: all, or the defect `only` that it has learned."""
+    return {
+        defect: count
+        for defect, count in spec["counts"].items()
+        if not only or spec["labels"].get(defect, defect) == only
+    }
+
+
+def compositing(facts: Mapping[str, Any], view: str, wish: str) -> str:
     """Say how a generator's images are blended into normals: as wished if it draws contents, else "none".
 
     One that paints on its normal has done so itself, whatever view it learned from.
     """
-    whole = paints_on_normals({"reads": generator.reads, "mask_source": generator.mask_source})
-    return wish if view.name == "contents" and not whole else "none"
+    return wish if view == "contents" and not paints_on_normals(facts) else "none"
 
 
 def synthesise(generator: Any, request: Any, rng: Any) -> Any:

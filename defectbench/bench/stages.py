@@ -297,7 +297,8 @@ def _checkpoint_grid(
     ):
         sample = synthesise(generator, asked.request, torch_rng(spec["seed"], "grid", asked.index))
         images.extend(to_uint8(sample["image"]).permute(0, 2, 3, 1).cpu().numpy())
-        blend = compositing(generator, view, "alpha")
+        facts = {"reads": generator.reads, "mask_source": generator.mask_source}
+        blend = compositing(facts, view.name, "alpha")
         made = finish_sample(sample, asked.normals, view, blend, generator.mask_source)
         sources.update(made.sources)
     generator.train(training)

@@ -137,6 +137,7 @@ class Store:
         content = {"job": job.id, "label": job.label, "reason": reason, "repeats": repeats}
         if undefined:
             content["undefined"] = True
+        self.folder(job.id).mkdir(parents=True, exist_ok=True)
         write_json(self.folder(job.id) / "failed.json", content)
 
     def forgive(self, job: str, *, all_reasons: bool) -> bool:

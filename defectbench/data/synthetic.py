@@ -7,7 +7,7 @@ index), so a set can be made in any number of pieces.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from defectbench.batch import Batch, Request, to_float
-from defectbench.config import UserError, nearest
+from defectbench.data.learned import Learned, check_requests
 from defectbench.data.manifest import Manifest
 from defectbench.data.module import ImageSet, View
 from defectbench.data.prepare import Prepared
@@ -41,23 +41,6 @@ class Asked:
     request: Request
     normals: npt.NDArray[np.uint8]
     provenance: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a generator has learned from, where that is not the images it is asked to draw beside.
-
-    Attributes:
-        prepared: the images; only the train split is read, for references and masks.
-        labels: what to ask for, by defect of the target; the same name by default.
-        products: products whose images may be references; all by default.
-        product: what the target's product is called there; the reference's own if it is unknown there.
-    """
-
-    prepared: Prepared
-    labels: Mapping[str, str] = field(default_factory=dict)
-    products: tuple[str, ...] = ()
-    product: str | None = None
 
 
 def requests(
@@ -86,36 +69,16 @@ def requests(
         joint: ask for all defects that some training image with this defect has, not for this one alone.
 
     Raises:
-        UserError: a defect is unknown or no training image has it, or there are no training normals or references.
+        UserError: as `check_requests`.
     """
     learned = learned or Learned(
         prepared, product=prepared.products[0] if len(prepared.products) == 1 else None
     )
-    source = learned.prepared
+    check_requests(prepared, counts, reads=reads, needs_normals=needs_normals, learned=learned)
     normals = prepared.rows(split="train", defective=False)
-    if not len(normals) and (needs_normals or "normal" in reads):
-        raise UserError(
-            f"{prepared.dataset}: sampling needs normal training images, and there are none"
-        )
     number = 0
     for defect, count in counts.items():
-        asked = learned.labels.get(defect, defect)
-        for name, cache in ((defect, prepared), (asked, source)):
-            if name not in cache.defects:
-                raise UserError(f"no defect {name!r}; {nearest(name, cache.defects)}")
-        references = source.rows(split="train", defect=asked)
-        if count and not len(references):
-            raise UserError(
-                f"{source.dataset}: no training image of {asked!r}, so no generator has learned it; "
-                "leave it out (`defects` of a table), or take a split that trains on it"
-            )
-        if learned.products:
-            there = source.table["product"].isin(learned.products).to_numpy()
-            references = references[there[references]]
-        if not len(references) and reads & {"mask", "reference"}:
-            raise UserError(
-                f"{source.dataset}: no training image of {asked!r} to take as reference"
-            )
+        references = learned.references(learned.labels.get(defect, defect))
         for start in range(0, count, batch):
             size = min(batch, count - start)
             draws = _Draws.make(seed, number, size, normals, references)

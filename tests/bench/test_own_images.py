@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from defectbench.bench.executors.inline import Inline
 from defectbench.bench.plan import make_plan
-from defectbench.bench.run import Options, find_sources, plan_table
+from defectbench.bench.run import Options, find_sources, plan_table, run_table
 from defectbench.bench.spec_loading import load_table
 from defectbench.bench.stages import Context, execute
 from defectbench.bench.store import Store
@@ -101,6 +103,27 @@ def test_a_table_finds_the_defects_in_the_images(layout, tmp_path):
     assert not result["stand_in"]
 
 
+def test_contents_without_normals_to_be_put_on_are_refused_before_training(tmp_path):
+    data, product, kinds = write("csv", tmp_path)
+    header, *rows = data.read_text().splitlines()
+    data.write_text("\n".join([header, *(row for row in rows if row.endswith(kinds))]))
+    table = own_table(tmp_path / "own.yaml", product)
+    options = Options(data=data, out=tmp_path / "out", only={"method": "DCDGANc", "arm": "score"})
+    for _ in range(2):  # a second run passes over what has been refused
+        ended: list[str] = []
+        board = SimpleNamespace(
+            started=lambda job, ended=ended: ended.append(job.stage),
+            progressed=lambda *_: None,
+            ended=lambda *_: None,
+        )
+        outcome = run_table(str(table), options, Inline(), board, lambda _: None)
+        assert "fit" not in ended
+        assert not outcome.failed
+        assert outcome.lost == {
+            f"sample DCDGANc {product} seed 0": "folder: sampling needs normal training images, and there are none"
+        }
+
+
 @pytest.mark.slow
 def test_a_defect_that_training_has_not_seen_is_not_drawn_under_its_name(tmp_path):
     data, product, (seen, unseen) = write("csv", tmp_path)
@@ -116,6 +139,10 @@ def test_a_defect_that_training_has_not_seen_is_not_drawn_under_its_name(tmp_pat
     assert done.returncode == 0, done.stderr
     cells = f"failed, as its cells say: sample Memoriser {product} seed 0: "
     assert f"{cells}folder: no training image of '{unseen}'" in done.stderr
+    assert "fit Memoriser" not in done.stdout  # refused before its generators were trained
+    again = call("run", table, *own, "--preset", "smoke", "--out", tmp_path / "out")
+    assert again.returncode == 0, again.stderr
+    assert "fit Memoriser" not in again.stdout
     official = ("--split", "official", "--size", "32", "--images", "4", "--batch", "2")
     small = ("--set", "base=4", "--set", "blocks=1", "--out", tmp_path / "fit")
     done = call("fit", "dcdgan_c", "--dataset", "folder", *own, *official, *small)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,8 +111,8 @@ def test_masks_follow_the_datasets_however_far_the_view_had_widened_them(squares
     ],
 )
 def test_compositing_follows_from_what_a_generator_draws(source, reads, view, expected):
-    generator = SimpleNamespace(mask_source=source, reads=frozenset(reads))
-    assert compositing(generator, View(view), "alpha") == expected
+    facts = {"mask_source": source, "reads": frozenset(reads)}
+    assert compositing(facts, view, "alpha") == expected
 
 
 @pytest.mark.parametrize(
