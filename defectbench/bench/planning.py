@@ -125,6 +125,8 @@ class Planner:
             "revision": [PREPARE_REVISION, self.datasets[dataset].revision],
             **images,
         }
+        if preset.least_defect is not None:
+            spec["least_defect"] = preset.least_defect
         return self.add(Job("prepare", spec, {}, f"prepare {dataset}/{subset.product}"))
 
     def learned(self, row: str, entry: EntrySpec) -> tuple[str, list[str], str]:

@@ -83,6 +83,7 @@ class Preset(Strict):
     stand_in: StandInSpec | None = None  # None: the real data are required
     size: Positive  # side of the training images, pixels
     crop: Positive | None = None  # side of the patches cut from the images before resizing, pixels
+    least_defect: Annotated[float, Field(ge=0, lt=1)] | None = None  # of a patch; None: 0.002
     normals_per_image: Positive = 4  # patches cut from each normal image
     seeds: tuple[int, ...]
     threads: Positive = 1  # CPU threads of each job: part of what makes bytes repeat

@@ -107,6 +107,7 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.leaks import leaks
     from defectbench.data.prepare import prepare
     from defectbench.data.splits import at_most, split
+    from defectbench.data.windows import MIN_DEFECT
 
     spec = job.spec
     if "pool" in spec:
@@ -138,6 +139,7 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         size=spec["size"],
         crop=spec["crop"],
         normals_per_image=spec["normals_per_image"],
+        least_defect=spec.get("least_defect", MIN_DEFECT),
         progress=context.progress,
     )
     counts = _counts(prepared)

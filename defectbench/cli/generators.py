@@ -61,6 +61,10 @@ def fit(
     crop: Annotated[
         int, typer.Option(min=0, help="Side of patches cut first, pixels; 0 for whole images.")
     ] = 0,
+    least_defect: Annotated[
+        float | None,
+        typer.Option(help="With --crop: share of a patch that must be defect; 0.002 by default."),
+    ] = None,
     images: Annotated[int, typer.Option(min=1, help="Budget: images seen.")] = 20_000,
     batch: Annotated[int, typer.Option(min=1)] = 8,
     view: Annotated[
@@ -126,6 +130,7 @@ def fit(
             "regroup": None,
             "limit": None,
             "revision": [PREPARE_REVISION, source.revision],
+            **({} if least_defect is None else {"least_defect": least_defect}),
             **images_spec,
         },
         {},

@@ -31,7 +31,7 @@ from defectbench.data.digests import source_digest
 from defectbench.data.manifest import LIST_SEPARATOR, Manifest
 from defectbench.data.mask_parts import decode_merged
 from defectbench.data.prepared import FILES, REVISION, Prepared, is_whole
-from defectbench.data.windows import Window, defect_windows, normal_windows
+from defectbench.data.windows import MIN_DEFECT, Window, defect_windows, normal_windows
 from defectbench.data.workers import Runner, runner
 
 __all__ = ["Options", "Prepared", "prepare"]
@@ -50,11 +50,13 @@ class Options:
         size: side of the cached images, pixels.
         crop: side of the patches that are cut first, source pixels; None for whole images.
         normals_per_image: patches per normal image when cropping.
+        least_defect: fraction of a patch of a defective image that must be defect.
     """
 
     size: int
     crop: int | None = None
     normals_per_image: int = 4
+    least_defect: float = MIN_DEFECT
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -62,6 +64,10 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"prepare: {name} is {value}; wants at least 1")
+        if not 0 <= self.least_defect < 1:
+            raise UserError(
+                f"prepare: least_defect is {self.least_defect}; wants a fraction from 0 to below 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def prepare(
     size: int,
     crop: int | None = None,
     normals_per_image: int = 4,
+    least_defect: float = MIN_DEFECT,
     workers: int = 0,
     progress: Progress | None = None,
     memo: Path | None = None,
@@ -104,9 +111,10 @@ def prepare(
         folder: the cache; a whole but different one that lies there is replaced.
         size: side of the cached images, pixels.
         crop: cut patches of this side (source pixels) before resizing: of defective images every patch of a grid of
-            stride `crop // 2` that holds enough of a defect, of normal ones `normals_per_image` seeded ones. Ids get
+            stride `crop // 2` that is defect for at least `least_defect`, of normal ones `normals_per_image` seeded ones. Ids get
             `@y,x` behind them; the group is inherited.
         normals_per_image: see `crop`.
+        least_defect: see `crop`; a fraction. More leaves fewer patches, none of them with a mere corner of a defect.
         workers: processes besides this one; 0 decodes here.
         progress: called with (source images done, source images in all).
         memo: file that remembers content hashes, see `source_digest`.
@@ -115,7 +123,7 @@ def prepare(
         UserErrors: every file that cannot be decoded or differs in size from its mask.
         UserError: bad options, a defective image without mask when cropping, no room or no permission to write.
     """
-    options = Options(size, crop, normals_per_image)
+    options = Options(size, crop, normals_per_image, least_defect)
     if not len(manifest):
         raise UserError(f"{manifest.root}: no image to prepare; see the rules of the split")
     sources = _sources(manifest, crop)
@@ -212,12 +220,14 @@ def _windows(sources: list[_Source], options: Options, run: Runner) -> list[list
 
 def _choose_windows(work: _Work) -> tuple[list[list[Window]], list[str]]:
     crop, count = work.options.crop or 0, work.options.normals_per_image
+    least = work.options.least_defect
     windows: list[list[Window]] = []
     problems: list[str] = []
     for source in work.sources:
         try:
             if source.defective and source.mask is not None:
-                windows.append(defect_windows(decode_merged(source.mask, source.threshold), crop))
+                mask = decode_merged(source.mask, source.threshold)
+                windows.append(defect_windows(mask, crop, least))
             else:
                 head = read_header(source.image)
                 windows.append(normal_windows(head.height, head.width, crop, count, source.id))

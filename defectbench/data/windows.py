@@ -11,7 +11,7 @@ from defectbench.data.decoding import Pixels
 from defectbench.rng import numpy_rng
 
 MIN_DEFECT: Final = 0.002
-"""Fraction of a patch's pixels that must be defect: 131 pixels of a 256 px patch."""
+"""Fraction of a patch's pixels that must be defect by default: 131 pixels of a 256 px patch."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def grid(length: int, side: int) -> list[int]:
     return starts
 
 
-def defect_windows(mask: Pixels, crop: int) -> list[Window]:
-    """Choose the patches of a grid that hold at least `MIN_DEFECT` of defect.
+def defect_windows(mask: Pixels, crop: int, least: float = MIN_DEFECT) -> list[Window]:
+    """Choose the patches of a grid of which at least the fraction `least` is defect.
 
     A defect too small for that gives the one patch that holds most of it; an empty mask gives none. An image smaller
     than `crop` is cut to squares of its shorter side.
@@ -61,6 +61,7 @@ def defect_windows(mask: Pixels, crop: int) -> list[Window]:
     Args:
         mask: (H, W) uint8 in {0, 1}.
         crop: side of the patches, pixels.
+        least: fraction of a patch's pixels, from 0 to 1.
     """
     side = min(crop, *mask.shape)
     sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
@@ -73,7 +74,7 @@ def defect_windows(mask: Pixels, crop: int) -> list[Window]:
             held.append(
                 int(sums[y + side, x + side] - sums[y, x + side] - sums[y + side, x] + sums[y, x])
             )
-    enough = [w for w, n in zip(windows, held, strict=True) if n >= MIN_DEFECT * side * side]
+    enough = [w for w, n in zip(windows, held, strict=True) if n >= least * side * side]
     if enough or not max(held):
         return enough
     return [windows[int(np.argmax(held))]]

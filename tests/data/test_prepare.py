@@ -196,6 +196,12 @@ def test_crops_hold_a_defect_and_keep_the_group(tmp_path: Path) -> None:
     assert (cache.images[central.index[0]] == expected).all()
     assert len(cache.rows(defective=False)) == 3 * 3
     assert len(set(cache.table["id"])) == len(cache)
+    most = 16 / 32**2  # the defect, 4 x 4 pixels, is whole in the central patch alone
+    cache = prepare(MVTecAD().scan(tmp_path), tmp_path / "d", size=16, crop=32, least_defect=most)
+    central = cache.table[cache.table["origin"] == "wood/test/hole/001"]
+    assert sorted(central["id"]) == ["wood/test/hole/001@16,16"]
+    with pytest.raises(UserError, match="least_defect is 1"):
+        prepare(MVTecAD().scan(tmp_path), tmp_path / "e", size=16, crop=32, least_defect=1)
 
 
 def test_crops_of_normals_do_not_depend_on_the_other_images(
