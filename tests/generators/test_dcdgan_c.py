@@ -98,6 +98,27 @@ def test_real_images_weigh_twice_in_the_critics_loss():
     assert loss.item() == 2 * 1 + 4 + 9
 
 
+def test_least_squares_of_the_authors_code_is_of_each_images_mean():
+    """Means 1 and 3 over the patches: (0^2 + 2^2) / 2 against target 1."""
+    module = build(DcdganC, adversarial="least_squares_mean")
+    logits = torch.tensor([[0.0, 2.0], [1.0, 5.0]]).reshape(2, 1, 1, 2)
+    assert module.generator_loss(logits).item() == 2
+    assert module.critic_loss(logits, logits).item() == 2 + (1 + 9) / 2
+
+
+@pytest.mark.parametrize("gp", ["logit", "loss"])
+def test_the_penalty_does_not_hang_on_the_size_of_the_batch(gp):
+    module = build(DcdganC, gp=gp)
+    one = torch.rand(1, 3, 32, 32)  # real and made alike: where between them does not matter
+    few, many = (
+        module.penalty(
+            one.expand(n, -1, -1, -1), one.expand(2 * n, -1, -1, -1), torch.eye(3)[[0] * n]
+        )
+        for n in (1, 4)
+    )
+    torch.testing.assert_close(few, many)
+
+
 def test_class_code_and_noise_change_the_image_and_classes_interpolate():
     module = build(DcdganC)
     train(module, 2, batch=train_batch({"defect"}, **CONTENTS))
