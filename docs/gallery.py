@@ -30,7 +30,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 def picture(run: Path) -> Path:
-    """Draw from `RUN/generator.ckpt`, write `pictures/gallery/GENERATOR.jpg`, and give its path."""
+    """Draw from `RUN/generator.ckpt`, write `pictures/gallery/RUN.jpg`, and give its path."""
     checkpoint = run / "generator.ckpt"
     content, generator = read_checkpoint(checkpoint), load_generator(checkpoint)
     contents = content["view"]["name"] == "contents"
@@ -56,7 +56,7 @@ def picture(run: Path) -> Path:
                 names.append("mask")
     sheet = grid(tiles, columns=columns, row_labels=names)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    path = PICTURES / f"{content['generator']}.jpg"
+    path = PICTURES / f"{run.name}.jpg"
     Image.fromarray(sheet).save(path, quality=85, optimize=True)
     return path
 
