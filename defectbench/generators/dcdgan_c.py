@@ -20,6 +20,7 @@ from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn import losses
+from defectbench.nn.ema import Ema
 from defectbench.nn.held import held
 from defectbench.nn.initial import normal_
 from defectbench.nn.modulate import AdaIN, Norm, OneDimSpade, instance
@@ -217,6 +218,8 @@ class DcdganC(Generator):
         latent_weight: of the latent loss, lambda_l.
         kl_weight: of the divergence, summed over the code, mean over the batch; the paper's 0.01 at batch 20.
         lr: of all three optimisers.
+        ema: decay per step of an average of the generator's weights that samples are drawn from; 0, as in the paper,
+            for none.
     """
 
     paper: ClassVar[str] = (
@@ -251,11 +254,12 @@ class DcdganC(Generator):
         latent_weight: float = 1.0,  # sec. 3.1
         kl_weight: float = 0.2,  # sec. 3.1: 0.01, summed over batches of 20
         lr: float = 5e-4,  # sec. 3.1
+        ema: float = 0.0,
     ) -> None:
         """Build the three networks.
 
         Raises:
-            UserError: the encoder's pool is larger than its features.
+            UserError: the encoder's pool is larger than its features, or `ema` is no decay.
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
@@ -263,6 +267,8 @@ class DcdganC(Generator):
             raise UserError(
                 f"dcdgan_c: encoder_pool={encoder_pool} at {size} px: expected 1 to {size // 2}"
             )
+        if not 0 <= ema < 1:
+            raise UserError(f"dcdgan_c: ema={ema}: expected 0 (none) or a decay below 1")
         classes = len(self.defects)
         self.generator = ContentNetwork(
             size=size, code=latent + classes, base=base, blocks=blocks, norm=norm
@@ -271,9 +277,10 @@ class DcdganC(Generator):
         self.critic = ContentCritic(size=size, width=2 * base, classes=classes)
         normal_(self.generator)
         normal_(self.critic)
+        self.average = Ema(self.generator) if ema else None
         self.values: Tensor
         self.register_buffer("values", class_values(classes, class_value), persistent=False)
-        self.latent, self.gp, self.lr = latent, gp, lr
+        self.latent, self.gp, self.lr, self.ema = latent, gp, lr, ema
         self.gp_weight, self.pixel_weight = gp_weight, pixel_weight
         self.latent_weight, self.kl_weight = latent_weight, kl_weight
         self.critic_loss, self.generator_loss = _ADVERSARIAL[adversarial]
@@ -285,8 +292,12 @@ class DcdganC(Generator):
         return [Adam(n.parameters(), lr=self.lr, betas=(0.5, 0.999)) for n in networks]
 
     def make(self, latent: Tensor, weights: Tensor) -> Tensor:
-        """Make contents: latent codes (B, Z) and class weights (B, K) to images (B, 3, H, W) in [-1, 1]."""
-        image: Tensor = self.generator(torch.cat([latent, weights], 1), weights @ self.values)
+        """Make contents: latent codes (B, Z) and class weights (B, K) to images (B, 3, H, W) in [-1, 1].
+
+        In evaluation mode by the average of the generator, if there is one.
+        """
+        drawing = self.generator if self.training or self.average is None else self.average
+        image: Tensor = drawing(torch.cat([latent, weights], 1), weights @ self.values)
         return image
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
@@ -310,6 +321,8 @@ class DcdganC(Generator):
                 + self.kl_weight * kl
                 + self.latent_weight * latent
             )
+        if self.average is not None:
+            self.average.follow(self.generator, self.ema)
         with self.turn("critic") as turn:
             made = made.detach()
             verdict = self.critic(torch.cat([real, made]), c.repeat(3, 1))

@@ -168,3 +168,28 @@ def test_one_class_alone_trains():
     batch["defects"] = torch.ones(4, 1)
     train(module, 1, batch={"defect": batch})
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_the_average_follows_the_generator_and_draws_the_samples():
+    module = build(DcdganC, ema=0.75)
+    before = [p.clone() for p in module.generator.parameters()]
+    train(module, 1, batch=train_batch({"defect"}, **CONTENTS))
+    after = list(module.generator.parameters())
+    for old, new, mean in zip(before, after, module.average.network.parameters(), strict=True):
+        torch.testing.assert_close(mean, 0.75 * old + 0.25 * new)
+    request = request_of(draw_batch())
+    drawn = sample(module, request)
+    with torch.no_grad():
+        for weight in module.generator.parameters():
+            weight.zero_()
+    torch.testing.assert_close(sample(module, request)["image"], drawn["image"])
+
+
+def test_without_ema_there_is_no_average():
+    assert not [key for key in build(DcdganC).state_dict() if key.startswith("average")]
+
+
+@pytest.mark.parametrize("ema", [-0.1, 1.0])
+def test_an_ema_that_is_no_decay_is_refused(ema):
+    with pytest.raises(UserError, match=f"ema={ema}: expected 0"):
+        build(DcdganC, ema=ema)
