@@ -232,7 +232,7 @@ class DcdganC(Generator):
     mask_source: ClassVar[MaskSource] = "watershed"
     multiple_of: ClassVar[int] = 16
     least_size: ClassVar[int] = 32
-    tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "blocks": 1}
+    tiny: ClassVar[Mapping[str, Any]] = {"base": 4, "blocks": 1, "ema": 0.5}
     revision: ClassVar[int] = 2
 
     def __init__(

@@ -185,8 +185,9 @@ def test_the_average_follows_the_generator_and_draws_the_samples():
     torch.testing.assert_close(sample(module, request)["image"], drawn["image"])
 
 
-def test_without_ema_there_is_no_average():
-    assert not [key for key in build(DcdganC).state_dict() if key.startswith("average")]
+def test_by_default_there_is_no_average():
+    module = DcdganC(size=32, defects=["hole"], products=["wood"], base=4, blocks=1)
+    assert not [key for key in module.state_dict() if key.startswith("average")]
 
 
 @pytest.mark.parametrize("ema", [-0.1, 1.0])
