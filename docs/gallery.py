@@ -6,7 +6,6 @@ contents on a constant background a row of them first. Normal images are the tes
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -35,7 +34,7 @@ def picture(run: Path) -> Path:
     content, generator = read_checkpoint(checkpoint), load_generator(checkpoint)
     contents = content["view"]["name"] == "contents"
     wants_normals = contents or "normal" in generator.reads
-    labels = trained_on(run) or generator.defects
+    labels = content.get("trained", generator.defects)
     columns = COLUMNS
     tiles: list[Picture] = []
     names: list[str] = []
@@ -59,15 +58,6 @@ def picture(run: Path) -> Path:
     path = PICTURES / f"{run.name}.jpg"
     Image.fromarray(sheet).save(path, quality=85, optimize=True)
     return path
-
-
-def trained_on(run: Path) -> tuple[str, ...]:
-    """Give the one defect that a model of one defect was fitted on, from its job; empty for others."""
-    for job in run.glob("jobs/*/job.json"):
-        spec = json.loads(job.read_text(encoding="utf-8")).get("spec", {})
-        if spec.get("defect"):
-            return (spec["defect"],)
-    return ()
 
 
 def save_normals(run: Path, folder: Path) -> Path:
