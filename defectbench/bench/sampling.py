@@ -30,6 +30,7 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Make synthetic images with masks, composite them if asked, and write them with where each came from."""
     from defectbench.bench.loading import load_generator
     from defectbench.bench.stages import JobFailed
+    from defectbench.bench.training import Machine
     from defectbench.data.module import View
     from defectbench.data.prepare import prepare
     from defectbench.data.synthetic import requests, synthetic_manifest, write_images
@@ -39,13 +40,14 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     guided = spec["references"] is not None
     rows: list[dict[str, Any]] = []
     done, total = 0, sum(spec["counts"].values())
+    device = "cuda" if Machine(**context.machine).on_cuda else "cpu"
     for role, fit in sorted(job.parents.items()):
         if not role.startswith("fit"):
             continue
         fitted = store.result(fit)
         if fitted is None:
             raise JobFailed(f"its fit {fit} has no result")
-        generator = load_generator(store.folder(fit) / "generator.ckpt")
+        generator = load_generator(store.folder(fit) / "generator.ckpt").to(device)
         view = View(**fitted["view"])
         _, _, only = role.partition(":")
         facts = {"reads": generator.reads, "mask_source": generator.mask_source}
