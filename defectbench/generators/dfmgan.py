@@ -16,7 +16,7 @@ from defectbench.nn.augment import AdaptiveAugment
 from defectbench.nn.ema import Ema
 from defectbench.nn.equalized import Fir
 from defectbench.nn.losses import logistic_critic, logistic_generator, mode_seeking
-from defectbench.nn.penalties import full_precision, path_length, r1
+from defectbench.nn.penalties import path_length, r1, second_derivatives
 from defectbench.nn.style_critic import Critic
 from defectbench.nn.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
 from defectbench.nn.stylegan2 import (
@@ -252,7 +252,7 @@ class DFMGAN(Generator):
 
     def path_loss(self, images: int) -> Tensor:
         """Equalise path lengths by the object's styles, on half of the batch, times the interval."""
-        with full_precision(self.device):
+        with second_derivatives(self.device):
             w, w_defect = self.styles(max(images // 2, 1))
             w = w.clone().requires_grad_()
             made, _ = self.imagine(w, w_defect)

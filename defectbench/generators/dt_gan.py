@@ -30,7 +30,7 @@ from defectbench.nn.defect_transfer import (
 from defectbench.nn.difference import anchor_masks
 from defectbench.nn.ema import Ema
 from defectbench.nn.initial import he_
-from defectbench.nn.penalties import full_precision, squared_gradient
+from defectbench.nn.penalties import second_derivatives, squared_gradient
 from defectbench.nn.style_domains import (
     Exchange,
     domain_weights,
@@ -184,7 +184,7 @@ class DtGan(Generator):
 
     def critic_loss(self, task: Exchange, fake: Tensor) -> Tensor:
         """Adversarial loss with R1, and both class losses on real images (eqs. 1, 6, 7)."""
-        with torch.enable_grad(), full_precision(fake.device):
+        with second_derivatives(fake.device):
             real = task.image.detach().float().requires_grad_()
             verdict = self.critic(real)
             on_real = pick(verdict.domains, task.domain)

@@ -13,11 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defectbench.nn import resample
 from defectbench.nn.penalties import full_precision
 
 GAIN = math.sqrt(2)
 """Of leaky ReLU, so that it keeps the variance (Karras et al. 2018)."""
 SLOPE = 0.2
+TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
 
 class EqualLinear(nn.Module):
@@ -119,28 +121,42 @@ class Fir(nn.Module):
     def __init__(self) -> None:
         """Make the 4x4 filter of sum 1."""
         super().__init__()
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        taps = torch.tensor(TAPS)
         self.register_buffer("taps", taps.outer(taps)[None, None], persistent=False)
 
     def blur(self, x: Tensor, padding: int, gain: float = 1.0) -> Tensor:
         """Filter alone: H becomes H + 2 padding - 3."""
         with full_precision(x.device):
+            if resample.by_bands(x):
+                size = x.shape[2] + 2 * padding - 3, x.shape[3] + 2 * padding - 3
+                return resample.filter_both_axes(x, _taps(gain), size, start=3 - padding)
             return F.conv2d(x, self._for(x, gain), padding=padding, groups=x.shape[1])
 
     def down(self, x: Tensor) -> Tensor:
         """Halve the size: (B, C, 2H, 2W) to (B, C, H, W)."""
         with full_precision(x.device):
+            if resample.by_bands(x):
+                size = x.shape[2] // 2, x.shape[3] // 2
+                return resample.filter_both_axes(x, _taps(), size, down=2, start=2)
             return F.conv2d(x, self._for(x), stride=2, padding=1, groups=x.shape[1])
 
     def up(self, x: Tensor) -> Tensor:
         """Double the size: (B, C, H, W) to (B, C, 2H, 2W)."""
         with full_precision(x.device):
+            if resample.by_bands(x):
+                size = x.shape[2] * 2, x.shape[3] * 2
+                return resample.filter_both_axes(x, _taps(4.0), size, up=2, start=1)
             taps = self._for(x, 4.0)
             return F.conv_transpose2d(x, taps, stride=2, padding=1, groups=x.shape[1])
 
     def _for(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """One filter per channel, (C, 1, 4, 4)."""
         return (self.taps * gain).to(x.dtype).expand(x.shape[1], 1, 4, 4)
+
+
+def _taps(gain: float = 1.0) -> tuple[float, ...]:
+    """Taps of one axis, so that both give the gain."""
+    return tuple(tap * math.sqrt(gain) for tap in TAPS)
 
 
 def unit(x: Tensor) -> Tensor:

@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from defectbench.nn import resample
 from defectbench.nn.equalized import EqualConv
 from defectbench.nn.stylegan3 import After, AliasFreeGenerator
+
+TAPS = (1 / 4, 1 / 2, 1 / 4)
 
 
 class GatedDetail(nn.Module):
@@ -36,17 +39,22 @@ class GatedDetail(nn.Module):
         )
         self.mix = EqualConv(channels, channels, 1, bias=False)
         self.strength = nn.Parameter(torch.zeros(()))
-        taps = torch.tensor([1.0, 2.0, 1.0]) / 4
+        taps = torch.tensor(TAPS)
         self.register_buffer("taps", taps.outer(taps)[None, None], persistent=False)
 
     def forward(self, x: Tensor, progress: float) -> Tensor:
         """Inject detail into (B, C, H, W), weighted by `progress` in [0, 1]."""
-        channels = x.shape[1]
-        taps = self.taps.to(x.dtype).expand(channels, 1, 3, 3)
-        blurred = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), taps, groups=channels)
-        detail = torch.sigmoid(self.gate(x)) * self.mix(x - blurred)
+        detail = torch.sigmoid(self.gate(x)) * self.mix(x - self.blur(x))
         injected: Tensor = x + (self.strength * progress).to(x.dtype) * detail.to(x.dtype)
         return injected
+
+    def blur(self, x: Tensor) -> Tensor:
+        """Filter (B, C, H, W) with [1, 2, 1] along both axes, borders repeated."""
+        padded, channels = F.pad(x, (1, 1, 1, 1), mode="replicate"), x.shape[1]
+        if resample.by_bands(x):
+            return resample.filter_both_axes(padded, TAPS, (x.shape[2], x.shape[3]), start=2)
+        taps = self.taps.to(x.dtype).expand(channels, 1, 3, 3)
+        return F.conv2d(padded, taps, groups=channels)
 
 
 def detail_schedule(progress: float, start: float = 0.1, end: float = 0.6) -> float:

@@ -7,17 +7,27 @@ under `torch.inference_mode` or `no_grad`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from defectbench.nn.derivable_conv import DerivableConvolutions
 
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Switch autocast off on a device: networks called inside compute in their own float32."""
     with torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextmanager
+def second_derivatives(device: torch.device) -> Iterator[None]:
+    """Call networks in here whose gradients will be derived again: in float32, on CUDA with convolutions made for it."""
+    ours = DerivableConvolutions() if device.type == "cuda" else nullcontext()
+    with torch.enable_grad(), full_precision(device), ours:
         yield
 
 
@@ -30,13 +40,13 @@ def _input_gradient(value: Tensor, inputs: Tensor) -> Tensor:
 def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
     """Mean squared norm of the gradient of logits by the images they were computed from (Mescheder et al. 2018, eq. 9 without `gamma / 2`).
 
-    For critics with several outputs; compute the logits under `full_precision`. `r1` does so for the others.
+    For critics with several outputs; compute the logits under `second_derivatives`. `r1` does so for the others.
 
     Args:
         logits: any shape (B, ...); each must depend on its own image only. They are summed per image.
         images: (B, C, H, W) float32 that require gradients.
     """
-    with torch.enable_grad(), full_precision(images.device):
+    with second_derivatives(images.device):
         return _input_gradient(logits.sum(), images).square().sum(1).mean()
 
 
@@ -51,7 +61,7 @@ def r1(critic: Callable[[Tensor], Tensor], real: Tensor) -> tuple[Tensor, Tensor
         the penalty, a scalar; and the logits of the same pass, so that the adversarial loss on real images need not run
         the critic again.
     """
-    with torch.enable_grad(), full_precision(real.device):
+    with second_derivatives(real.device):
         real = real.detach().float().requires_grad_()
         logits = critic(real)
         return squared_gradient(logits, real), logits
@@ -77,7 +87,7 @@ def wgan_gp(
     Returns:
         a scalar; for a critic that is linear in the image, `(|w| - 1)^2`.
     """
-    with torch.enable_grad(), full_precision(real.device):
+    with second_derivatives(real.device):
         between = torch.lerp(fake.detach().float(), real.detach().float(), mix.float())
         logits = critic(between.requires_grad_())
         total = logits.sum() if reduce == "sum" else logits.flatten(1).mean(1).sum()
@@ -90,7 +100,7 @@ def path_length(
 ) -> tuple[Tensor, Tensor]:
     """Path length regularisation (Karras et al. 2020, eq. 4, without its weight).
 
-    Call the synthesis network under `full_precision` with styles that require gradients.
+    Call the synthesis network under `second_derivatives` with styles that require gradients.
 
     Args:
         images: (B, C, H, W) made from `styles`.
@@ -103,7 +113,7 @@ def path_length(
         the penalty, a scalar; and the new running mean, detached.
     """
     height, width = images.shape[-2:]
-    with torch.enable_grad(), full_precision(images.device):
+    with second_derivatives(images.device):
         value = (images.float() * noise.float()).sum() / (height * width) ** 0.5
         (gradient,) = torch.autograd.grad(value, styles, create_graph=True)
         lengths = gradient.float().square().sum(2).mean(1).sqrt()  # (B,)

@@ -12,7 +12,7 @@ from defectbench.nn.augment import AdaptiveAugment, differentiable_augment
 from defectbench.nn.clock import Clock
 from defectbench.nn.ema import Ema
 from defectbench.nn.losses import logistic_critic, logistic_generator
-from defectbench.nn.penalties import full_precision, path_length, r1
+from defectbench.nn.penalties import path_length, r1, second_derivatives
 from defectbench.nn.stylegan2 import StyleGenerator
 from defectbench.nn.turns import Turns
 
@@ -82,7 +82,7 @@ class StyleGame(nn.Module):
         """Equalise path lengths, on half of the batch, times the interval (Karras et al. 2020a, sec. 3.2 and App. B)."""
         assert isinstance(self.generator, StyleGenerator), "path lengths need styles"
         half = max(images // 2, 1)
-        with full_precision(self.path_average.device):
+        with second_derivatives(self.path_average.device):
             z = torch.randn(half, self.latents, device=self.path_average.device)
             ws = self.generator.mixed(z, None if label is None else label[:half])
             made = self.generator.synthesis(ws, self.generator.synthesis.draw_noise(half))

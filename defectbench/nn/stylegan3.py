@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from defectbench.config import UserError
+from defectbench.nn import resample
 from defectbench.nn.equalized import GAIN, SLOPE, EqualLinear
 from defectbench.nn.penalties import full_precision
 from defectbench.nn.stylegan2 import Mapping, resolutions
@@ -173,11 +174,14 @@ class FilteredLeakyReLU(nn.Module):
         gain = self.up * math.sqrt(GAIN)  # twice, once per axis: leaky ReLU lets a gain through
         self.register_buffer("rise", rise.flip(0) * gain, persistent=False)
         self.register_buffer("fall", fall, persistent=False)
+        self.taps = tuple(self.rise.tolist()), tuple(fall.tolist())
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, size, size) of the outgoing signal, in the dtype of its input."""
         channels, rise, fall = x.shape[1], self.rise.to(x.dtype), self.fall.to(x.dtype)
         with full_precision(x.device):
+            if resample.by_bands(x):
+                return self._by_bands(x)
             for axis in (2, 3):
                 shape = (channels, 1, -1, 1) if axis == 2 else (channels, 1, 1, -1)
                 stride = (self.up, 1) if axis == 2 else (1, self.up)
@@ -191,6 +195,17 @@ class FilteredLeakyReLU(nn.Module):
                 taps = fall.expand(channels, -1).reshape(shape)
                 x = F.conv2d(x, taps, stride=stride, groups=channels)
         return x
+
+    def _by_bands(self, x: Tensor) -> Tensor:
+        """Do the same with band matrices."""
+        length = self.length
+        size = (length - len(self.fall)) // self.down + 1
+        x = resample.filter_both_axes(
+            x, self.taps[0], (length, length), up=self.up, start=self.start
+        )
+        x = F.leaky_relu(x, SLOPE)
+        start = len(self.fall) - 1
+        return resample.filter_both_axes(x, self.taps[1], (size, size), down=self.down, start=start)
 
 
 class FilteredConv(nn.Module):
