@@ -1,4 +1,4 @@
-"""Do jobs in persistent worker processes of this machine: each on GPUs of its own, or N on the CPU, in graph order."""
+"""Do jobs in persistent worker processes of this machine: each on GPUs of its own, or N on the CPU."""
 
 from __future__ import annotations
 
@@ -77,6 +77,19 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(takewhile(lambda name: name not in {"", "-1"}, named))  # as CUDA reads the list
 
 
+def longest_way_first(jobs: Mapping[str, Job]) -> dict[str, Job]:
+    """Order jobs by how many steps wait for them in a row, otherwise as given: trainings of generators come first.
+
+    So the last to be done are the short jobs that nothing waits for, and no worker ends alone with a long one.
+    """
+    ahead = dict.fromkeys(jobs, 0)
+    for key, job in reversed(list(jobs.items())):  # children before their parents
+        for parent in job.parents.values():
+            if parent in ahead:
+                ahead[parent] = max(ahead[parent], ahead[key] + 1)
+    return dict(sorted(jobs.items(), key=lambda item: -ahead[item[0]]))
+
+
 class Local:
     """Several worker processes.
 
@@ -106,11 +119,11 @@ class Local:
         return Worker(process, mine)
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
-        """Do the jobs as their parents finish."""
+        """Do the jobs as their parents finish, those first that most others wait for."""
         bare = replace(context, progress=None)
         waiting = {
             key: job
-            for key, job in jobs.items()
+            for key, job in longest_way_first(jobs).items()
             if context.store.state(key) not in {"done", "failed"}
         }
         tries: dict[str, int] = {}
