@@ -119,7 +119,7 @@ class Local:
         return Worker(process, mine)
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
-        """Do the jobs as their parents finish, those first that most others wait for."""
+        """Do the jobs as their parents finish, those first with the longest way behind them."""
         bare = replace(context, progress=None)
         waiting = {
             key: job
