@@ -44,7 +44,7 @@ class GatedDetail(nn.Module):
 
     def forward(self, x: Tensor, progress: float) -> Tensor:
         """Inject detail into (B, C, H, W), weighted by `progress` in [0, 1]."""
-        blurred = self.blur(x)
+        blurred = self.blur(x)  # first: gradients are added in this order
         detail = torch.sigmoid(self.gate(x)) * self.mix(x - blurred)
         injected: Tensor = x + (self.strength * progress).to(x.dtype) * detail.to(x.dtype)
         return injected
