@@ -170,7 +170,10 @@ class Planner:
         return asked
 
     def fits(self, row: str, entry: EntrySpec, seed: int) -> dict[str, str]:
-        """Add the fit jobs of an entry: one, or one per defect that is asked for; by role."""
+        """Add the fit jobs of an entry: one, or one per defect that is asked for; by role.
+
+        Stages that the models of all defects share are a fit of their own, which the others go on from.
+        """
         method = entry.method
         found = names.find("generators", self.spec.methods[method].generator)
         budget = self.spec.fit_spec(method, self.preset)
@@ -190,17 +193,17 @@ class Planner:
         if found.facts.get("scope", "product") == "product":
             job = Job("fit", spec, {"data": data}, f"fit {method} {where} seed {seed}")
             return {"fit": self.add(job)}
-        return {
-            f"fit:{defect}": self.add(
-                Job(
-                    "fit",
-                    {**spec, "defect": defect},
-                    {"data": data},
-                    f"fit {method} {where}/{defect} seed {seed}",
-                )
-            )
-            for defect in sorted(set(self.wanted(row, entry).values()))
-        }
+        parents = {"data": data}
+        if found.facts.get("shared_stages", 0):
+            label = f"fit {method} {where}, shared stages, seed {seed}"
+            shared = Job("fit", {**spec, "part": "shared"}, {"data": data}, label)
+            parents["shared"] = self.add(shared)
+        jobs = {}
+        for defect in sorted(set(self.wanted(row, entry).values())):
+            label = f"fit {method} {where}/{defect} seed {seed}"
+            job = Job("fit", {**spec, "defect": defect}, parents, label)
+            jobs[f"fit:{defect}"] = self.add(job)
+        return jobs
 
     def view(self, method: str, facts: Mapping[str, Any]) -> ViewSpec:
         """Say what a method learns from: as it asks, whole images if it paints on normals, or as the preset says."""

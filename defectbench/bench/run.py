@@ -172,12 +172,10 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
 def waiting(needed: Mapping[str, Job], store: Store) -> dict[str, Job]:
     """Give the jobs that are neither done nor failed, without fits whose samples have all failed."""
     states = {key: store.state(key) for key in needed}
-    hoped_for = {
-        parent
-        for key, job in needed.items()
-        if states[key] != "failed"
-        for parent in job.parents.values()
-    }
+    hoped_for: set[str] = set()
+    for key, job in reversed(list(needed.items())):  # children before their parents
+        if states[key] != "failed" and (job.stage != "fit" or key in hoped_for):
+            hoped_for |= set(job.parents.values())
     return {
         key: job
         for key, job in needed.items()

@@ -281,6 +281,7 @@ def fit_generator(
     folder: Path,
     *,
     images: int,
+    stages: int | None = None,
     machine: Machine | None = None,
     checkpoint_every: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -294,6 +295,7 @@ def fit_generator(
         data: its streams.
         folder: where `last.ckpt` and `losses.csv` are kept.
         images: budget, images seen over all stages (a generator's `stages` divides it).
+        stages: how many of its first stages are trained; all by default.
         machine: devices and precision.
         checkpoint_every: images between checkpoints; a quarter of a stage by default.
         on_progress: called with (images seen, budget of the stage).
@@ -316,7 +318,7 @@ def fit_generator(
     reached = peek_clock(last) if last.exists() else None
     if reached and machine.leads:
         trim_curve(folder / CURVES, reached["stage"], reached["step"])
-    for number, stage in enumerate(generator.stages(images)):
+    for number, stage in enumerate(generator.stages(images)[:stages]):
         if reached and (number < reached["stage"]):
             continue
         steps = math.ceil(stage.images / data.batch)

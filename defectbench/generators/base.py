@@ -61,6 +61,9 @@ class Generator(LightningModule, ABC):
     """Raised when a change moves its numbers."""
     scope: ClassVar[Literal["product", "defect"]] = "product"
     """Whether one model serves all defects of a product, or one model is fitted per defect."""
+    shared_stages: ClassVar[int] = 0
+    """With scope "defect": how many of its first stages see normal images only. A table trains them once for the models of
+    all defects; such a generator does not `observe`."""
     learns: ClassVar[bool] = True
     """False for controls that only remember their training data."""
     deterministic: ClassVar[bool] = False

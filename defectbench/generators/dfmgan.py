@@ -53,6 +53,7 @@ class DFMGAN(Generator):
     needs_masks: ClassVar[bool] = True
     least_batch: ClassVar[int] = 2
     scope: ClassVar[Literal["product", "defect"]] = "defect"
+    shared_stages: ClassVar[int] = 1
     tiny: ClassVar[MappingType[str, Any]] = {
         "channel_base": 256,
         "channel_max": 16,

@@ -51,6 +51,7 @@ class ImbDefGAN(Generator):
     least_batch: ClassVar[int] = 2
     revision: ClassVar[int] = 2
     scope: ClassVar[Literal["product", "defect"]] = "defect"
+    shared_stages: ClassVar[int] = 1
     tiny: ClassVar[Mapping[str, Any]] = {
         "channel_base": 256,
         "channel_max": 16,
