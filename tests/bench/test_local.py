@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from defectbench.bench.executors import local
-from defectbench.bench.executors.local import Local, cuda_devices, longest_way_first
+from defectbench.bench.executors.local import Local, cuda_devices, seed_by_seed
 from defectbench.bench.job import Job
 from tests.bench.conftest import command, wait_for
 
@@ -53,17 +53,17 @@ def test_fits_on_several_devices_get_whole_shares():
     assert Local(gpus=("1",), gpus_each=2).devices_of(0) == "1"
 
 
-def test_what_others_wait_for_goes_first():
+def test_seeds_go_out_in_turn_and_what_others_wait_for_first():
     prepare = Job("prepare", {})
-    quick = Job("task", {"arm": "raw"}, {"data": prepare.id})
-    fit = Job("fit", {"seed": 0}, {"data": prepare.id})
-    sample = Job("sample", {}, {"data": prepare.id, "fit": fit.id})
-    gain = Job("task", {"arm": "enlarge"}, {"synthetic": sample.id})
     other = Job("fit", {"seed": 1}, {"data": prepare.id})
     behind = Job("sample", {"seed": 1}, {"data": prepare.id, "fit": other.id})
-    jobs = {job.id: job for job in (prepare, quick, fit, sample, gain, other, behind)}
-    ordered = list(longest_way_first(jobs).values())
-    assert ordered == [prepare, fit, sample, other, quick, gain, behind]
+    quick = Job("task", {"seed": 0, "arm": "raw"}, {"data": prepare.id})
+    fit = Job("fit", {"seed": 0}, {"data": prepare.id})
+    sample = Job("sample", {"seed": 0}, {"data": prepare.id, "fit": fit.id})
+    gain = Job("task", {"seed": 0, "arm": "enlarge"}, {"synthetic": sample.id})
+    jobs = {job.id: job for job in (other, prepare, behind, quick, fit, sample, gain)}
+    ordered = list(seed_by_seed(jobs).values())
+    assert ordered == [prepare, fit, sample, quick, gain, other, behind]
 
 
 def test_on_the_cpu_nothing_is_hidden(monkeypatch):

@@ -77,17 +77,20 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(takewhile(lambda name: name not in {"", "-1"}, named))  # as CUDA reads the list
 
 
-def longest_way_first(jobs: Mapping[str, Job]) -> dict[str, Job]:
-    """Order jobs by how many steps wait for them in a row, otherwise as given: trainings of generators come first.
+def seed_by_seed(jobs: Mapping[str, Job]) -> dict[str, Job]:
+    """Order jobs by seed, those of a seed by how many steps wait for them in a row, otherwise as given.
 
-    So the last to be done are the short jobs that nothing waits for, and no worker ends alone with a long one.
+    So a run that is cut off has whole seeds to show. Of a seed, trainings of generators come first: the last to be done
+    are short jobs that nothing waits for, while the next seed's trainings fill the workers that are free.
     """
     ahead = dict.fromkeys(jobs, 0)
     for key, job in reversed(list(jobs.items())):  # children before their parents
         for parent in job.parents.values():
             if parent in ahead:
                 ahead[parent] = max(ahead[parent], ahead[key] + 1)
-    return dict(sorted(jobs.items(), key=lambda item: -ahead[item[0]]))
+    return dict(
+        sorted(jobs.items(), key=lambda item: (item[1].spec.get("seed", -1), -ahead[item[0]]))
+    )
 
 
 class Local:
@@ -119,11 +122,11 @@ class Local:
         return Worker(process, mine)
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
-        """Do the jobs as their parents finish, those first with the longest way behind them."""
+        """Do the jobs as their parents finish, seed by seed, those first that most others wait for."""
         bare = replace(context, progress=None)
         waiting = {
             key: job
-            for key, job in longest_way_first(jobs).items()
+            for key, job in seed_by_seed(jobs).items()
             if context.store.state(key) not in {"done", "failed"}
         }
         tries: dict[str, int] = {}
