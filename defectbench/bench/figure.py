@@ -65,6 +65,7 @@ def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], p
         axis.set_title("\n".join((*panel[:-2], " · ".join(panel[-2:]))), fontsize=8)
         axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.tick_params(axis="x", labelsize=7)
+        axis.locator_params(axis="x", nbins=5)
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.grid(axis="x", lw=0.3)
         axis.set_xlabel(metric_of[panel[-1]], fontsize=8)
