@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from defectbench.bench.store import Store
 
 SHARED = "shared.ckpt"
-"""What a fit with `part: shared` leaves: the checkpoint after the stages that all models of a generator share."""
+"""What a fit with `part: shared` leaves: weights and clock after the stages that all models of a generator share; no
+optimiser, as each stage begins with new ones."""
 
 
 def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
@@ -29,6 +30,8 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
     A fit with a parent `shared` goes on where that one ended, as if it had trained these stages itself.
     """
+    import torch
+
     from defectbench.bench.fit_checks import check_fit, trained_labels
     from defectbench.bench.training import (
         LAST,
@@ -100,7 +103,8 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     }
     if shared:
         if machine.leads:
-            shutil.copyfile(last, folder / SHARED)
+            content = torch.load(last, map_location="cpu", weights_only=True)
+            torch.save({"state_dict": content["state_dict"]}, folder / SHARED)
     else:
         told["view"] = {"name": view.name, "background": view.background, "dilate": view.dilate}
         told["mask_sources"] = masks
