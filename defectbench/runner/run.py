@@ -147,9 +147,7 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         from defectbench.stages.context import Context
 
         context = Context(store, options.data, options.machine, options.tensorboard)
-        tell = getattr(board, "begin", None)
-        if tell:
-            tell(todo, len(needed) - len(todo))
+        board.begin(todo, len(needed) - len(todo))
         try:
             first = {key: job for key, job in todo.items() if job.stage == "prepare"}
             executor.run(first, context, board)
