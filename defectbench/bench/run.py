@@ -13,10 +13,11 @@ from defectbench.bench.collect import collect, published, write_csv
 from defectbench.bench.executors import Board, Executor
 from defectbench.bench.gain import GAIN_COLUMNS, gains
 from defectbench.bench.job import Job
+from defectbench.bench.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
 from defectbench.bench.learning_curve import curves, draw_learning_curves
 from defectbench.bench.plan import Plan, Source, make_plan
 from defectbench.bench.records import read_records, records_path, told_leaks, update_records
-from defectbench.bench.report import LEADERBOARD_COLUMNS, leaderboard, markdown
+from defectbench.bench.report import markdown
 from defectbench.bench.spec import TableSpec
 from defectbench.bench.spec_loading import load_table
 from defectbench.bench.store import Store
@@ -305,15 +306,12 @@ def _stack(pictures: Mapping[str, Path], path: Path) -> None:
 def write_leaderboard(out: Path) -> Path:
     """Gather every records file below `out` into `leaderboard.csv`."""
     rows: list[dict[str, str]] = []
-    tasks: dict[str, str] = {}
     printed = published()
     for path in sorted((out / "records").glob("*.jsonl")):
         lines = read_records(path)
-        plan = [line for line in lines if line["kind"] == "plan"][-1]
-        tasks |= {f"{plan['table']}|{cell['model']}": cell["task"] for cell in plan["cells"]}
-        rows += collect(lines, printed)
+        rows += entrants(lines, collect(lines, printed))
     path = out / "leaderboard.csv"
-    write_if_changed(path, write_csv(leaderboard(rows, tasks), LEADERBOARD_COLUMNS))
+    write_if_changed(path, write_csv(leaderboard(rows), LEADERBOARD_COLUMNS))
     return path
 
 
