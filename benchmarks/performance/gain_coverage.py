@@ -2,7 +2,7 @@
 
 Differences are Gaussian, their mean is known. What counts is a coverage of 95 % and a share of false verdicts, over all
 methods of a table, of 5 % at most. The bars of the project are 93 to 97 % at 3, 5 and 10 seeds. 20,000 runs each, two
-minutes or so; tests/bench/test_stats.py runs the same with fewer.
+minutes or so; tests/report/test_stats.py runs the same with fewer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from defectbench.bench.stats import holm, paired_gain, verdict
+from defectbench.report.stats import holm, paired_gain, verdict
 from defectbench.rng import numpy_rng
 
 SEEDS = (3, 5, 10)
