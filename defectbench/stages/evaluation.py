@@ -46,7 +46,7 @@ class Inspection:
         reasons: why some of them are NaN, by score.
         remarks: what is odd about the images, one line each.
         validation: scores on the validation images at the chosen step.
-        step: the chosen step.
+        step: the chosen step; 0 of a task that does not learn by steps.
     """
 
     test: Mapping[str, float]
@@ -165,7 +165,7 @@ def train_task(
         task: freshly built.
         data: one stream named "train".
         folder: where checkpoints, curves and pictures are kept; a killed training goes on from there.
-        steps: optimiser steps.
+        steps: optimiser steps; none are made with a task that does not learn by steps.
         validation: images that choose checkpoint and thresholds.
         test: gives the test images; called once, after the last choice is made.
         evaluate_every: steps between looks at the validation images.
@@ -178,6 +178,42 @@ def train_task(
     """
     machine = machine or Machine()
     folder.mkdir(parents=True, exist_ok=True)
+    if task.by_steps:
+        step = _by_steps(
+            task, data, folder, steps, validation, evaluate_every, select, machine, on_progress
+        )
+    else:
+        step = 0
+        task.to("cuda" if machine.on_cuda else "cpu")
+        images = batches(data.streams["train"].images, max(data.batch, 16))
+        task.learn((tensor_tree(part, lambda t: t.to(task.device)) for part in images), data.seed)
+    if machine.on_cuda:
+        task.to("cuda")
+    found: dict[str, float] = {}
+    if len(validation):
+        measure(task, validation, max(data.batch, 16))
+        task.calibrate()
+        found = task.scores()
+    tested = test()
+    measure(task, tested, max(data.batch, 16))
+    scores = task.scores()
+    details = task.details(folder)
+    remarks = remarks_on(data.streams["train"].images, tested, task.defects, data.batch)
+    return Inspection(scores, details, dict(task.reasons), remarks, found, step)
+
+
+def _by_steps(
+    task: Task,
+    data: DefectData,
+    folder: Path,
+    steps: int,
+    validation: ImageSet,
+    evaluate_every: int,
+    select: str,
+    machine: Machine,
+    on_progress: Callable[[int, int], None] | None,
+) -> int:
+    """Train by optimiser steps, going on from `last.ckpt` if there is one; give the chosen step, whose state the task has."""
     last = folder / LAST
     reached = _reached(folder)
     restore_curve(folder, reached)
@@ -203,19 +239,7 @@ def train_task(
         best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
         task.load_state_dict(best["state_dict"])
         step = int(best["step"])
-    if machine.on_cuda:
-        task.to("cuda")
-    found: dict[str, float] = {}
-    if len(validation):
-        measure(task, validation, max(data.batch, 16))
-        task.calibrate()
-        found = task.scores()
-    tested = test()
-    measure(task, tested, max(data.batch, 16))
-    scores = task.scores()
-    details = task.details(folder)
-    remarks = remarks_on(data.streams["train"].images, tested, task.defects, data.batch)
-    return Inspection(scores, details, dict(task.reasons), remarks, found, step)
+    return step
 
 
 def _reached(folder: Path) -> Reached | None:
