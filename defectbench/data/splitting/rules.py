@@ -247,14 +247,26 @@ def _hold_out(sides: Sides, parts: Sequence[Part], wanted: int) -> None:
 
 
 def _few_shot(sides: Sides, n: int) -> None:
-    """`n` images of each defect, chosen by the seed, are all there is to train and validate on; the others test."""
+    """`n` images of each defect, chosen by the seed, are all there is to train and validate on; the others test.
+
+    Parts of more than `n` images come last. Where there is no smaller one, `n` images of one train and the rest of it is
+    left out.
+    """
     if n < 1:
         raise UserError(f"few_shot({n}): wants at least 1 image")
     for stratum, parts in sides.strata.items():
         if sides.keep_published(stratum):
             continue
-        share = 0.6 * count(parts) if stratum[1] == GOOD else n
-        divide(sides, sides.shuffled(stratum, "few_shot"), share)
+        order = sides.shuffled(stratum, "few_shot")
+        if stratum[1] == GOOD:
+            divide(sides, order, 0.6 * count(parts))
+            continue
+        order.sort(key=lambda part: part.images > n)
+        divide(sides, order, n)
+        if order[0].images > n:
+            names = sides.manifest.table["defects"]
+            shown = [row for row in order[0].rows if stratum[1] in names[row]]
+            sides.of_row[[row for row in order[0].rows if row not in shown[:n]]] = ""
 
 
 def _subset(sides: Sides, n: int, product: str) -> None:
