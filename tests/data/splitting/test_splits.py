@@ -239,6 +239,34 @@ def test_subset_reduces_one_product_only() -> None:
     assert sides(done.of_products("A"), "good")["train"] == 300
 
 
+def in_parts(sizes: list[int]) -> Manifest:
+    """Images of one defect, no normals; so many to a group."""
+    rows = [
+        {"id": f"{group:02d}_{k}", "group": f"g{group}", "defects": ("dent",)}
+        for group, size in enumerate(sizes)
+        for k in range(size)
+    ]
+    return make(rows)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_shot_takes_parts_that_fit_before_larger_ones(seed: int) -> None:
+    done = split(in_parts([40, 1, 30, 2, 1, 9, 2, 1]), "few_shot(3)", seed, validation=0).table
+    sides = done.groupby("group")["split"].unique()
+    assert (done["split"] == "train").sum() == 3
+    assert all(len(side) == 1 for side in sides)
+    assert len(done) == 86  # nothing is left out
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_shot_cuts_a_part_where_all_are_larger(seed: int) -> None:
+    done = split(in_parts([40, 30, 9]), "few_shot(5)", seed, validation=0).table
+    train = done[done["split"] == "train"]
+    assert len(train) == 5
+    assert train["group"].nunique() == 1
+    assert train["group"].iloc[0] not in set(done.loc[done["split"] == "test", "group"])
+
+
 def test_few_shot_counts_validation_among_its_images() -> None:
     done = split(mvtec_like(WOOD), "few_shot(5)")
     for defect in WOOD["wood"]:
@@ -353,4 +381,9 @@ def test_any_dataset_divides_without_loss(
         warnings.simplefilter("error")
         done = split(make(rows), rule, seed)
     assert straddling(done) == []
-    assert len(done) == len(rows)
+    kept = set(done.table["id"])
+    lost = {row["group"] for row in rows if row["id"] not in kept}
+    if rule.startswith("few_shot"):  # the rest of a part that is too large
+        assert lost <= set(done.table.loc[done.table["split"] != "test", "group"])
+    else:
+        assert not lost
