@@ -107,7 +107,7 @@ class NEUDet(Dataset):
 @cache
 def published_groups() -> Mapping[str, str]:
     """Give the group of each published image that overlaps another one: the id of its first member, by id."""
-    found = {}
+    found: dict[str, str] = {}
     for line in GROUPS.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             name, *numbers = line.split()
