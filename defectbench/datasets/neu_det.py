@@ -2,7 +2,7 @@
 
 An image is named after its main defect, which is its label; 123 images have boxes of other defects besides, and boxes
 keep their own names. The images are cut-outs of larger photographs, and most of them overlap: 1,394 of the 1,800 share
-pixels with another one, or show its place once more (`data.overlaps`; `patches_101` and `patches_105` are even the same
+pixels with another one, or show its place once more (`data.files.overlaps`; `patches_101` and `patches_105` are even the same
 file). `neu_det_groups.txt` lists 315 groups of 2 to 44 images. Of a random split of images, 80 to 20, about 69 % of the test
 images overlap a training image; with groups none that is known does.
 """
@@ -64,7 +64,7 @@ class NEUDet(Dataset):
             products: `hot_rolled_steel` is the only one.
 
         Returns:
-            the manifest, with a column `boxes` (see `data.boxes`).
+            the manifest, with a column `boxes` (see `data.files.boxes`).
 
         Raises:
             UserErrors: every offending file.

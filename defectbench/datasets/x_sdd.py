@@ -1,7 +1,7 @@
 """X-SDD: 1,360 photographs of hot-rolled steel strip in seven folders, one per defect; no normal images, no masks.
 
 Nine photographs of `red iron` are there twice under another number; others overlap, or show one print of the roll again
-(found by `data.overlaps`, and confirmed by eye): 30 groups of 2 to 12 images in all. All PNG files are of
+(found by `data.files.overlaps`, and confirmed by eye): 30 groups of 2 to 12 images in all. All PNG files are of
 `finishing roll printing`, where 61 of 203 are JPEG as everywhere else: a classifier may learn JPEG's traces instead of
 the defect.
 """
