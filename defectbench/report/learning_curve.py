@@ -47,11 +47,11 @@ def curves(rows: Sequence[Mapping[str, str]]) -> Curves:
     found: Curves = {}
     shown: dict[str, str] = {}
     for row in rows:
-        if row["arm"] == "score" or not row["mean"] or not row["n_real"].isdigit():
+        if row["arm"] == "score" or not row["mean"] or not row["n_real"]:
             continue
-        if shown.setdefault(row["model"], row["metric"]) != row["metric"] or row["n_real"] == "0":
+        real, mean = middle(row["n_real"]), float(row["mean"])
+        if shown.setdefault(row["model"], row["metric"]) != row["metric"] or not real:
             continue
-        real, mean = int(row["n_real"]), float(row["mean"])
         low, high = (float(row[end]) if row["ci_low"] else mean for end in ("ci_low", "ci_high"))
         panel = found.setdefault((row["subset"], row["model"], row["metric"]), {})
         panel.setdefault(_line(row), []).append(Point(real, mean, low, high))
@@ -72,7 +72,13 @@ def _line(row: Mapping[str, str]) -> str:
     if row["method"] == WITHOUT:
         return row["arm"].split(" ")[0]
     synthetic = int(row["n_synthetic"].split("-")[-1])
-    return f"{row['method']}, {synthetic / int(row['n_real']):.2g} per real image"
+    return f"{row['method']}, {synthetic / middle(row['n_real']):.2g} per real image"
+
+
+def middle(span: str) -> int:
+    """Give the middle of a count over seeds: of `7-8` the rounded mean of both ends, of `8` itself."""
+    ends = [int(end) for end in span.split("-")]
+    return round((ends[0] + ends[-1]) / 2)
 
 
 def draw_learning_curves(found: Curves, title: str, path: Path) -> None:
