@@ -152,7 +152,7 @@ def panels(rows: Sequence[Mapping[str, str]], primary: Mapping[str, str]) -> Pan
             has that, else its first score.
 
     Returns:
-        rows by (name of the method or arm, defect type), by (dataset, subset, variant, model, metric).
+        rows by (name of the method or arm, defect type), by (dataset, subset, regime, model, metric).
     """
     known: dict[str, list[str]] = {}
     for row in rows:
@@ -164,7 +164,8 @@ def panels(rows: Sequence[Mapping[str, str]], primary: Mapping[str, str]) -> Pan
     found: Panels = {}
     for row in rows:
         if row["gain"] and row["metric"] == chosen[row["model"]]:
-            where = tuple(row[k] for k in ("dataset", "subset", "variant", "model", "metric"))
+            regime = next((p for p in row["variant"].split("; ") if p.startswith("real ")), "")
+            where = (row["dataset"], row["subset"], regime, row["model"], row["metric"])
             name = row["arm"] if row["method"] == "none" else row["method"]
             if row["method"] != "none" and row["arm"] != "enlarge":
                 name = f"{name} ({row['arm']})"
@@ -191,11 +192,11 @@ def draw_per_defect(found: Panels, title: str, path: Path) -> None:
     if len(everyone) < 1.5 * max(map(len, names)):  # nearly the same rows: named once, on the left
         names = [everyone] * len(names)
     defects = [list(dict.fromkeys(defect for _, defect in cells)) for cells in found.values()]
-    width = 2.2 + sum(0.5 + 0.62 * len(one) for one in defects)
+    width = 2.2 + sum(0.6 + 0.62 * max(len(one), 2) for one in defects)
     height = 1.9 + 0.26 * max(map(len, names))
     figure = Figure(figsize=(max(width, 5.5), height), layout="constrained")
     FigureCanvasAgg(figure)
-    shares = {"width_ratios": [len(one) + 0.8 for one in defects]}
+    shares = {"width_ratios": [max(len(one), 2) + 0.8 for one in defects]}
     axes = figure.subplots(1, len(found), squeeze=False, gridspec_kw=shares)[0]
     values = [abs(float(row["gain"])) for cells in found.values() for row in cells.values()]
     span = max(*values, 0.01)
@@ -217,10 +218,11 @@ def draw_per_defect(found: Panels, title: str, path: Path) -> None:
         axis.set_xticks(range(len(columns)), columns, fontsize=7, rotation=40, ha="right")
         axis.set_yticks(range(len(rows)), rows if rows != before else [""] * len(rows), fontsize=7)
         axis.tick_params(length=0)
-        dataset, subset, variant, model, metric = where
+        dataset, subset, regime, model, metric = where
         several = len({key[0] for key in found}) > 1
-        head = " · ".join(part for part in (dataset if several else "", subset, variant) if part)
-        axis.set_title(f"{head}\n{model}: {metric}", fontsize=7)
+        head = " · ".join(part for part in (subset, regime) if part)
+        said = (dataset if several else "", head, f"{model}: {metric}")
+        axis.set_title("\n".join(part for part in said if part), fontsize=7)
         for side in axis.spines.values():
             side.set_visible(False)
         before = rows

@@ -55,7 +55,7 @@ SCORE_GAIN_COLUMNS = (
     "points",
 )
 """spearman, kendall (tau-b): mean over strata (subset x regime), positive = a better score goes with a greater gain; low, high:
-95 % percentile bootstrap over methods; p: permutation test of spearman, two-sided; p_holm: corrected for `compared` scores."""
+95 % percentile bootstrap over methods; p: permutation test of spearman, two-sided, among methods in the same strata; p_holm: corrected for `compared` scores."""
 FEWEST_METHODS = 4
 """Methods in a stratum below which its correlation is not taken."""
 REPLICATES = 1000
@@ -193,32 +193,42 @@ def correlations(points: Points, rng: np.random.Generator) -> dict[str, Floats]:
     methods = sorted({name for stratum in points.strata.values() for name in stratum})
     drawn = rng.multinomial(len(methods), np.full(len(methods), 1 / len(methods)), REPLICATES)
     weights = np.concatenate([np.ones((1, len(methods))), drawn.astype(np.float64)])
-    orders = rng.permuted(np.tile(np.arange(len(methods)), (REPLICATES, 1)), axis=1)
+    orders = _permutations(points, methods, rng)
     sums: dict[str, list[tuple[float, Floats]]] = {"spearman": [], "kendall": [], "permuted": []}
     for stratum in points.strata.values():
-        here = [methods.index(name) for name in sorted(stratum)]
+        here = [index for index, name in enumerate(methods) if name in stratum]
         x = points.sign * np.array([stratum[methods[i]][0] for i in here])
         y = np.array([stratum[methods[i]][1] for i in here])
         weight = float(len(here) - 1)
         sums["spearman"].append((weight, spearman(x, y, weights[:, here])))
         sums["kendall"].append((weight, kendall(x, y, weights[:, here])))
-        alone = np.ones((1, len(here)))
-        a, b = (_ranks(values) for values in (x, y))
-        moved = b[np.argsort(np.argsort(orders[:, here], axis=1), axis=1)]
-        flat = math.isnan(float(spearman(x, y, alone)[0]))
+        a, b = _ranks(x), np.zeros(len(methods))
+        b[here] = _ranks(y)
         spread = math.sqrt(float((a * a).sum() * (b * b).sum()))
-        sums["permuted"].append(
-            (weight, np.full(REPLICATES, np.nan) if flat else moved @ a / spread)
-        )
+        moved = b[orders[:, here]] @ a  # an order never leaves the stratum
+        sums["permuted"].append((weight, _ratio(moved, np.full(REPLICATES, spread))))
     return {kind: _weighted(parts) for kind, parts in sums.items()}
+
+
+def _permutations(
+    points: Points, methods: Sequence[str], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Permute methods, each with all its gains, among those that are in the same strata: (REPLICATES, methods)."""
+    alike: dict[tuple[bool, ...], list[int]] = {}
+    for index, name in enumerate(methods):
+        alike.setdefault(tuple(name in part for part in points.strata.values()), []).append(index)
+    orders = np.tile(np.arange(len(methods), dtype=np.int64), (REPLICATES, 1))
+    for members in alike.values():
+        orders[:, members] = rng.permuted(orders[:, members], axis=1)
+    return orders
 
 
 def _ranks(values: Floats) -> Floats:
     """Give centred mean ranks."""
     from scipy.stats import rankdata
 
-    ranks = np.asarray(rankdata(values), dtype=np.float64)
-    return ranks - ranks.mean()
+    ranks: Floats = np.asarray(rankdata(values), dtype=np.float64)
+    return np.asarray(ranks - ranks.mean(), dtype=np.float64)
 
 
 def _weighted(parts: Sequence[tuple[float, Floats]]) -> Floats:
