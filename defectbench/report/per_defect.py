@@ -194,7 +194,7 @@ def draw_per_defect(found: Panels, title: str, path: Path) -> None:
     defects = [list(dict.fromkeys(defect for _, defect in cells)) for cells in found.values()]
     width = 2.2 + sum(0.6 + 0.62 * max(len(one), 2) for one in defects)
     height = 1.9 + 0.26 * max(map(len, names))
-    figure = Figure(figsize=(max(width, 5.5), height), layout="constrained")
+    figure = Figure(figsize=(max(width, 6.5), height), layout="constrained")
     FigureCanvasAgg(figure)
     shares = {"width_ratios": [max(len(one), 2) + 0.8 for one in defects]}
     axes = figure.subplots(1, len(found), squeeze=False, gridspec_kw=shares)[0]

@@ -342,7 +342,11 @@ def draw_score_gain(
             axis.tick_params(labelsize=6)
             axis.locator_params(nbins=4)
             axis.grid(lw=0.3)
-            axis.set_xlabel(f"{name} ({found[key].better if key in found else ''})", fontsize=5)
+            if x == 0:
+                way = next(
+                    points.better for (_, _, score), points in found.items() if score == name
+                )
+                axis.set_xlabel(f"{name} ({way} is better)", fontsize=6, loc="left")
             if y == 0:
                 axis.annotate(model, (0.5, 1.22), xycoords="axes fraction", ha="center", fontsize=8)
             if x == 0 or metric_of[model] != metric_of[models[x - 1]]:
