@@ -73,4 +73,4 @@ def further(lines: Sequence[Mapping[str, Any]]) -> tuple[list[Further], list[str
         said.append("worth in real images, every score: `{}.worth.csv`")
     stem = f"{str(plan['table']).rpartition('/')[2]}.{plan['preset']}"
     text = [f"Beside this file: {'; '.join(said).format(*[stem] * len(said))}.", ""] if said else []
-    return found, [*worth_table(real), *text]
+    return found, [*worth_table(real, primary), *text]

@@ -33,19 +33,20 @@ class Point:
 Curves = dict[tuple[str, str, str], dict[str, list[Point]]]
 
 
-def curves(rows: Sequence[Mapping[str, str]]) -> Curves:
+def curves(rows: Sequence[Mapping[str, str]], primary: Mapping[str, str] | None = None) -> Curves:
     """Find the sweeps of a table.
 
     Args:
         rows: what `collect` gave for it.
+        primary: the score that is shown, by model; by default each model's first.
 
     Returns:
         points by number of real images, by (subset, model, metric) and then by line: "raw", or the method and how many
-        synthetic images it adds per real one. Only what has two sizes of the real set or more, and of each model its
-        first metric.
+        synthetic images it adds per real one. Only what has two sizes of the real set or more, and of each model one
+        metric.
     """
     found: Curves = {}
-    shown: dict[str, str] = {}
+    shown = dict(primary or {})
     for row in rows:
         if row["arm"] == "score" or not row["mean"] or not row["n_real"]:
             continue

@@ -223,11 +223,13 @@ def _remark(value: float, sizes: Sequence[float]) -> str:
     return "" if value else f"beyond the curve: worse than {sizes[0]:g} real images"
 
 
-def worth_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Write what arms are worth as the lines of a Markdown section, of each model its first metric."""
+def worth_table(
+    rows: Sequence[Mapping[str, str]], primary: Mapping[str, str] | None = None
+) -> list[str]:
+    """Write what arms are worth as the lines of a Markdown section, of each model its primary or its first metric."""
     if not rows:
         return []
-    first: dict[str, str] = {}
+    first = dict(primary or {})
     for row in rows:
         first.setdefault(row["model"], row["metric"])
     lines = [

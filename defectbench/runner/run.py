@@ -229,7 +229,8 @@ def write_table(records: Path, out: Path) -> list[Path]:
 
         draw_figure(plan, rows, figure_path)
     sweeps = any(str(cell.get("variant", "")).startswith("real ") for cell in plan["cells"])
-    swept = curves(rows) if sweeps else {}
+    primary = (plan.get("judgement") or {}).get("primary", {})
+    swept = curves(rows, primary) if sweeps else {}
     if swept:
         curve_path = base.with_name(base.name + ".learning_curve.png")
         if changed or not curve_path.exists():

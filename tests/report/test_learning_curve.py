@@ -52,6 +52,17 @@ def test_cells_become_a_line_per_ratio_over_the_number_of_real_images():
     assert [point.mean for point in lines["Oracle, 4 per real image"]] == [0.9, 0.95]
 
 
+def test_the_primary_score_is_shown():
+    rows = [
+        *ROWS,
+        row("8", "0", "0.4", metric="macro_f1"),
+        row("16", "0", "0.5", metric="macro_f1"),
+    ]
+    found = curves(rows, {"M": "macro_f1"})
+    assert list(found) == [("tile", "M", "macro_f1")]
+    assert [point.mean for point in found["tile", "M", "macro_f1"]["raw"]] == [0.4, 0.5]
+
+
 def test_a_table_with_one_number_of_real_images_has_none():
     assert curves([row("8", "0", "0.6"), row("8", "8", "0.7"), row("8", "32", "0.9")]) == {}
 

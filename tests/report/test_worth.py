@@ -110,6 +110,9 @@ def test_arms_of_a_table_are_placed_on_its_raw_arms(better):
     assert (ideal["worth"], ideal["worth_low"]) == (">40", ">40")
     assert ideal["remark"] == "beyond the curve: better than 40 real images"
     assert "| >40 | >40 to >40 |" in "\n".join(worth_table([generated, ideal]))
+    other = {**ideal, "metric": "recall", "worth": "11.0"}
+    assert "| 11.0 |" not in "\n".join(worth_table([generated, ideal, other]))
+    assert "| 11.0 |" in "\n".join(worth_table([generated, ideal, other], {"U": "recall"}))
 
 
 def test_another_budget_or_one_number_of_real_images_is_no_curve():
