@@ -77,6 +77,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "remarks": list(found.remarks),
         "validation": plain(found.validation),
         "chosen_step": found.step,
+        "inspector": task.describe(),
         "better": json.loads(json.dumps(dict(cls.better))),
         "parameters": sum(weight.numel() for weight in task.parameters()),
         "counts": {
