@@ -2,7 +2,7 @@
 
 A difference is taken between downstream jobs of the same subset, model and seed, signed so that more is better. Several
 subsets are combined by their mean for each seed; the interval is Student's t over seeds, and p is corrected by Holm for
-the number of methods that are compared with the same baseline.
+the number of arms that are compared with the same baseline.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ GAIN_COLUMNS = (
     "published_gain",
 )
 """gain: mean over seeds and subsets of arm minus baseline, in the metric's units, positive = better; ci: 95 % Student t over
-seeds of the mean over subsets; p_holm: corrected for `compared` methods; verdict: helps, hurts or undecided."""
+seeds of the mean over subsets; p_holm: corrected for `compared` arms; verdict: helps, hurts or undecided."""
 
 
 def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str, str]]:
@@ -157,7 +157,7 @@ def gain_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "## Gain",
         "",
         "Arm minus its baseline, positive = better: mean over subsets and seeds ± sd over seeds; 95 % Student t interval over "
-        "seeds, paired by seed and subset; p corrected by Holm for the methods compared with the same baseline; "
+        "seeds, paired by seed and subset; p corrected by Holm for the arms compared with the same baseline; "
         "the verdict follows from it at 0.05; subsets where it hurts.",
         "",
         "| Images | Method | Model | Metric | Over | Gain ± sd | 95 % interval | p (Holm) | Verdict | Hurts in | Paper |",
@@ -165,6 +165,7 @@ def gain_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     ]
     for row in rows:
         name = row["method"] if row["arm"] == "enlarge" else f"{row['method']} ({row['arm']})"
+        name = row["arm"] if row["method"] == "none" else name
         lines.append(
             f"| {row['dataset']} | {name} | {row['model']} | {row['metric']} | {row['baseline']} | {_spread(row)} "
             f"| {_interval(row)} | {row['p_holm'] or '–'} | {row['verdict']} "

@@ -123,6 +123,30 @@ def test_ideal_is_an_arm_that_is_compared_not_a_baseline():
     assert {(row["arm"], row["baseline"]) for row in rows} == {("enlarge", "raw"), ("ideal", "raw")}
 
 
+def test_arms_of_real_images_alone_are_compared_with_raw_of_the_same_regime():
+    lines = records({"a": [0.5, 0.51, 0.52]}, {"a": [0.6, 0.62, 0.63]})
+    raw = lines[0]["cells"][0]
+    for arm, kind, variant in (
+        ("augment", "augment", ""),
+        ("raw x 2", "raw", "task {'steps': 800}"),
+        ("raw 5", "raw", "real 5"),
+        ("raw 5 x 2", "raw", "real 5; task {'steps': 800}"),
+    ):
+        lines[0]["cells"].append(
+            {**copy.deepcopy(raw), "arm": arm, "kind": kind, "variant": variant}
+        )
+    rows = gains(lines, {})
+    assert {(row["arm"], row["baseline"]) for row in rows} == {
+        ("enlarge", "raw"),
+        ("enlarge", "augment"),
+        ("augment", "raw"),
+        ("raw x 2", "raw"),
+        ("raw 5 x 2", "raw 5"),
+    }
+    assert {row["compared"] for row in rows if row["baseline"] == "raw"} == {"3"}
+    assert "| augment | U |" in "\n".join(gain_table(rows))
+
+
 def test_the_markdown_says_spread_and_verdict():
     text = "\n".join(
         gain_table(gains(records({"a": [0.5, 0.51, 0.52]}, {"a": [0.6, 0.62, 0.63]}), {}))
