@@ -92,7 +92,9 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Give the plan line of the records: what `collect` needs to write the table again."""
+        rules = self.spec.judgement  # a table without rules keeps the plan line that it had
         return {
+            **({"judgement": rules.model_dump()} if rules else {}),
             "kind": "plan",
             "table": self.spec.name,
             "paper": self.spec.paper,

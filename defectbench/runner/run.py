@@ -16,6 +16,7 @@ from defectbench.plan.job import Job
 from defectbench.plan.plan import Plan, Source
 from defectbench.plan.planner import make_plan
 from defectbench.report.collect import collect, published, write_csv
+from defectbench.report.further import further
 from defectbench.report.gain import GAIN_COLUMNS, gains
 from defectbench.report.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
 from defectbench.report.learning_curve import curves, draw_learning_curves
@@ -229,7 +230,8 @@ def write_table(records: Path, out: Path) -> list[Path]:
 
         draw_figure(plan, rows, figure_path)
     sweeps = any(str(cell.get("variant", "")).startswith("real ") for cell in plan["cells"])
-    swept = curves(rows) if sweeps else {}
+    primary = (plan.get("judgement") or {}).get("primary", {})
+    swept = curves(rows, primary) if sweeps else {}
     if swept:
         curve_path = base.with_name(base.name + ".learning_curve.png")
         if changed or not curve_path.exists():
@@ -237,7 +239,17 @@ def write_table(records: Path, out: Path) -> list[Path]:
             draw_learning_curves(swept, title, curve_path)
         files.append(curve_path)
     gained = gains(lines, printed)
-    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines)))
+    others, below = further(lines)
+    for other in others:
+        other_path = base.with_name(f"{base.name}.{other.name}.csv")
+        picture = other_path.with_suffix(".png")
+        changed = write_if_changed(other_path, other.csv)
+        files.append(other_path)
+        if other.draw:
+            if changed or not picture.exists():
+                other.draw(picture)
+            files.append(picture)
+    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines), below))
     if gained:
         gain_path = base.with_name(base.name + ".gain.csv")
         write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))

@@ -18,6 +18,7 @@ from defectbench.spec.table import (
     NOT_IMPLEMENTED,
     EntrySpec,
     FitSpec,
+    JudgementSpec,
     LayoutSpec,
     Method,
     Model,
@@ -126,6 +127,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
         "subsets": SubsetSpec,
         "printed": PrintedSpec,
         "layout": LayoutSpec,
+        "judgement": JudgementSpec,
         "scores": ScoresSpec,
         "stand_in": StandInSpec,
         "view": ViewSpec,
@@ -174,10 +176,34 @@ def _check_names(path: Path, spec: TableSpec) -> None:
             raise UserError(
                 f"{path}: models.{name}.metrics: {model.task} has no score {', '.join(wrong) or '(none given)'}; {wanted}"
             )
+    _check_judgement(path, spec)
     if spec.scores:
         _check_scores(spec.scores.metrics)
     for preset_name in spec.presets:
         _check_preset(path, spec, preset_name)
+
+
+def _check_judgement(path: Path, spec: TableSpec) -> None:
+    """Check that the rules of judgement name models, scores that are shown, and methods or arms of the table."""
+    if spec.judgement is None:
+        return
+    where = f"{path}: judgement"
+    for model, metric in spec.judgement.primary.items():
+        if model not in spec.models:
+            raise UserError(
+                f"{where}.primary.{model}: not a model of this table; {nearest(model, spec.models)}"
+            )
+        shown = spec.models[model].metrics or spec.metrics
+        if metric not in shown:
+            raise UserError(
+                f"{where}.primary.{model}: {metric!r} is not among the scores shown; {nearest(metric, shown)}"
+            )
+    known = {*spec.methods, *(entry.arm_name for entry in spec.entries)}
+    for name in spec.judgement.comparisons:
+        if name not in known:
+            raise UserError(
+                f"{where}.comparisons: {name!r} is no method or arm of this table; {nearest(name, known)}"
+            )
 
 
 def _check_scores(metrics: tuple[str, ...]) -> None:

@@ -181,6 +181,15 @@ class EntrySpec(Strict):
         return "; ".join(f"{key} {value}" for key, value in told.items() if value)
 
 
+class JudgementSpec(Strict):
+    """Rules by which the table is judged, set down before its runs; part of no job."""
+
+    primary: Mapping[str, str]  # the score that decides, by model
+    gain: str = "a gain is a corrected p below 0.05 over raw"  # what counts as a gain, in words
+    seeds: Annotated[int, Field(ge=2)] = 3  # fewest seeds that a comparison is judged from
+    comparisons: tuple[str, ...] = ()  # methods or arms that are compared with raw; () for all
+
+
 LayoutKey = Literal["dataset", "subset", "model", "label"]
 
 
@@ -215,6 +224,7 @@ class TableSpec(Strict):
     average_over: Literal["dataset", "table"] = "dataset"  # which subsets it is the mean over
     printed: Mapping[str, PrintedSpec] = Field(default_factory=dict)  # the paper's names of scores
     layout: LayoutSpec = LayoutSpec()
+    judgement: JudgementSpec | None = None
     notes: str = ""
     presets: Mapping[str, Preset]
 
