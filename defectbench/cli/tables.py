@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from defectbench.cli import app, console, errors
+from defectbench.cli.app import app, console, errors
 from defectbench.config import UserError
 
 TableName = Annotated[
@@ -48,8 +48,8 @@ def plan(
     """
     from rich.table import Table
 
-    from defectbench.bench.run import Options, describe, plan_table
-    from defectbench.bench.store import Store
+    from defectbench.runner.run import Options, describe, plan_table
+    from defectbench.store.jobs import Store
 
     planned = plan_table(table, Options(preset=preset, data=data, out=out), say)
     told = describe(planned, Store(out / "jobs"))
@@ -70,11 +70,11 @@ def plan(
 def make_executor(on: str, workers: int, machine: Mapping[str, Any]) -> Any:
     """Build the executor that `--on` names."""
     if on == "inline":
-        from defectbench.bench.executors.inline import Inline
+        from defectbench.executors.inline import Inline
 
         return Inline()
     if on == "local":
-        from defectbench.bench.executors.local import Local, cuda_devices
+        from defectbench.executors.local import Local, cuda_devices
 
         gpus = () if machine["accelerator"] == "cpu" else cuda_devices()
         return Local(workers, gpus, machine["devices"])
@@ -122,9 +122,9 @@ def run(
 
     `defectbench run dcdgan_c/table5 --only method=StarGAN --only subset=wood`
     """
-    from defectbench.bench.plan import parse_only
-    from defectbench.bench.run import Options, run_table
     from defectbench.cli.board import LiveBoard
+    from defectbench.plan.plan import parse_only
+    from defectbench.runner.run import Options, run_table
 
     machine = {"accelerator": accelerator, "devices": devices, "precision": precision}
     options = Options(
@@ -190,7 +190,7 @@ def collect(out: OutFolder = Path("results")) -> None:
 
     Example: `defectbench collect --out results`
     """
-    from defectbench.bench.run import recollect
+    from defectbench.runner.run import recollect
 
     for file in recollect(out):
         console.print(str(file), markup=False, soft_wrap=True)
@@ -210,8 +210,8 @@ def compare(
 
     from rich.table import Table
 
-    from defectbench.bench.collect import read_csv
-    from defectbench.bench.compare import compare as compare_rows
+    from defectbench.report.collect import read_csv
+    from defectbench.report.compare import compare as compare_rows
 
     found = compare_rows(read_csv(first), read_csv(second))
     if as_json:

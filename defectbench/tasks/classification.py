@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
-from defectbench.nn.gradient_reversal import GradientReversal
-from defectbench.nn.optimisers import OptimiserName, ScheduleName
-from defectbench.nn.timm_networks import build_features
-from defectbench.tasks import confusion
+from defectbench.nn.blocks.timm_networks import build_features
+from defectbench.nn.training.gradient_reversal import GradientReversal
+from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
-from defectbench.tasks.batch_augment import augment as augment_batch
-from defectbench.tasks.batch_augment import check as check_augmentations
-from defectbench.tasks.measured import Measured, evaluating, finite
+from defectbench.tasks.parts import confusion
+from defectbench.tasks.parts.batch_augment import augment as augment_batch
+from defectbench.tasks.parts.batch_augment import check as check_augmentations
+from defectbench.tasks.parts.measured import Measured, evaluating, finite
 
 NORMAL = "normal"
 SOURCE_WIDTH = 256  # hidden units of the source head; neither paper gives them

@@ -15,11 +15,11 @@ from torch import Tensor
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.imaging.components import boxes as boxes_of
-from defectbench.nn.optimisers import OptimiserName, ScheduleName
-from defectbench.tasks import matching
+from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
-from defectbench.tasks.detectors import Detector, OneStage, Target
-from defectbench.tasks.measured import Measured, evaluating, finite
+from defectbench.tasks.parts import matching
+from defectbench.tasks.parts.detectors import Detector, OneStage, Target
+from defectbench.tasks.parts.measured import Measured, evaluating, finite
 
 
 class Detection(Task):
@@ -125,7 +125,7 @@ class Detection(Task):
             raise UserError(
                 f"pretrained: {model!r} has no weights that load safely; train it from scratch (pretrained: false)"
             )
-        from defectbench.tasks.yolo import Yolo
+        from defectbench.tasks.parts.yolo import Yolo
 
         return Yolo(model, classes=len(self.defects), norm=norm)
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
-from defectbench.nn.optimisers import OptimiserName, ScheduleName
+from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
-from defectbench.tasks.measured import Measured, evaluating, finite
-from defectbench.tasks.segmenters import build_segmenter
+from defectbench.tasks.parts.measured import Measured, evaluating, finite
+from defectbench.tasks.parts.segmenters import build_segmenter
 
 IMAGE_WINDOW = 21  # pixels at 256: AnomalyDiffusion's and DRAEM's image score
 

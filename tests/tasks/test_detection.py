@@ -15,9 +15,9 @@ import torch
 
 from defectbench.batch import Batch
 from defectbench.config import UserError
-from defectbench.tasks import matching
 from defectbench.tasks.detection import Detection, mean_average_precision
-from defectbench.tasks.detectors import Detector, Found
+from defectbench.tasks.parts import matching
+from defectbench.tasks.parts.detectors import Detector, Found
 from tests.tasks.shapes import DEFECTS, shapes
 from tests.tasks.training import train
 
