@@ -202,7 +202,9 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two CSVs: differences with 95 % intervals, changes of rank, rows that do not match.
+    """Compare two CSVs: differences with 95 % intervals, changes of rank and budgets, rows that do not match.
+
+    Takes tables, leaderboards and gains, two of one sort.
 
     Example: `defectbench compare old/leaderboard.csv results/leaderboard.csv`
     """
@@ -235,6 +237,8 @@ def compare(
             rank,
         )
     console.print(sheet)
+    for line in found.budgets:
+        console.print(line, markup=False, soft_wrap=True)
     for title, rows in (
         (f"only in {first}", found.only_first),
         (f"only in {second}", found.only_second),
