@@ -13,8 +13,8 @@ from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.objects import object_area
-from defectbench.nn.painted import Image as Picture
-from defectbench.nn.painted import Mask, paint_each
+from defectbench.nn.blocks.painted import Image as Picture
+from defectbench.nn.blocks.painted import Mask, paint_each
 
 SCALE = 256
 """Side of the images, pixels, at which the paper's lengths of scars are given."""

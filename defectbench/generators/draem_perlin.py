@@ -15,9 +15,9 @@ from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.foreign_texture import foreign_texture
 from defectbench.imaging.objects import object_area
 from defectbench.imaging.perlin import perlin
-from defectbench.nn.memory import ImageMemory
-from defectbench.nn.painted import Image as Picture
-from defectbench.nn.painted import Mask, paint_each
+from defectbench.nn.blocks.painted import Image as Picture
+from defectbench.nn.blocks.painted import Mask, paint_each
+from defectbench.nn.training.memory import ImageMemory
 
 TRIES = 20
 

@@ -15,9 +15,9 @@ from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.blending import mixed_poisson_blend, poisson_blend
 from defectbench.imaging.objects import object_area
-from defectbench.nn.memory import ImageMemory
-from defectbench.nn.painted import Image as Picture
-from defectbench.nn.painted import Mask, paint_each
+from defectbench.nn.blocks.painted import Image as Picture
+from defectbench.nn.blocks.painted import Mask, paint_each
+from defectbench.nn.training.memory import ImageMemory
 
 SCALE = 256
 """Side of the images, pixels, at which the official code's numbers of pixels are taken to be given."""
