@@ -161,6 +161,8 @@ def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: 
         if kind == "ours":
             if row["status"] in {"failed", "not implemented"}:
                 return row["status"]
+            if row["status"] == "left out":
+                return row["reason"]
             texts.append(row["mean"] or DASH)
         elif kind == "paper":
             texts.append(row["published"] or DASH)
