@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from defectbench.cli.app import app, console, errors
-from defectbench.config import UserError
 
 TableName = Annotated[
     str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")
@@ -77,20 +75,6 @@ def plan(
     console.print(f"{told['cells']} cells; {fits} fits serve them all")
 
 
-def make_executor(on: str, workers: int, machine: Mapping[str, Any]) -> Any:
-    """Build the executor that `--on` names."""
-    if on == "inline":
-        from defectbench.executors.inline import Inline
-
-        return Inline()
-    if on == "local":
-        from defectbench.executors.local import Local, cuda_devices
-
-        gpus = () if machine["accelerator"] == "cpu" else cuda_devices()
-        return Local(workers, gpus, machine["devices"])
-    raise UserError(f"--on {on}: expected inline or local")
-
-
 @app.command()
 def run(
     tables: Annotated[
@@ -135,29 +119,31 @@ def run(
 
     `defectbench run house/oracle --foreign MyTool=out/my_images`
     """
+    from defectbench import api
     from defectbench.cli.board import LiveBoard
     from defectbench.plan.plan import parse_only
     from defectbench.runner.foreign import parse_foreign
-    from defectbench.runner.run import Options, run_table
 
-    machine = {"accelerator": accelerator, "devices": devices, "precision": precision}
-    options = Options(
-        preset=preset,
-        data=data,
-        out=out,
-        only=parse_only(only or []),
-        retry=retry,
-        machine=machine,
-        tensorboard=tensorboard,
-        foreign=parse_foreign(foreign or []),
-    )
     unexpected: dict[str, str] = {}
     lost: dict[str, str] = {}
     told: list[dict[str, Any]] = []
     asked: list[str] = []
-    for table in tables:
-        with LiveBoard(console, quiet=as_json) as board:
-            outcome = run_table(table, options, make_executor(on, workers, machine), board, say)
+    for done in api.run(
+        *tables,
+        preset=preset,
+        data=data,
+        out=out,
+        on=on,
+        workers=workers,
+        only=parse_only(only or []),
+        retry=retry,
+        machine={"accelerator": accelerator, "devices": devices, "precision": precision},
+        tensorboard=tensorboard,
+        foreign=parse_foreign(foreign or []),
+        board=lambda: LiveBoard(console, quiet=as_json),
+        say=say,
+    ):
+        outcome = done.outcome
         unexpected |= outcome.failed
         lost |= outcome.lost
         fits = [job.id for job in outcome.plan.jobs.values() if job.stage == "fit"]

@@ -156,9 +156,7 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         context = Context(
             store, options.data, options.machine, options.tensorboard, foreign=plan.foreign
         )
-        tell = getattr(board, "begin", None)
-        if tell:
-            tell(todo, len(needed) - len(todo))
+        board.begin(todo, len(needed) - len(todo))
         try:
             first = {key: job for key, job in todo.items() if job.stage == "prepare"}
             executor.run(first, context, board)
