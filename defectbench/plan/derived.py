@@ -1,4 +1,4 @@
-"""Plans synthetic images that no generator job of their own makes: mixtures, filtered sets, foreign folders.
+"""Plans synthetic images that no generator makes: mixtures, filtered sets, replayed training images, foreign folders.
 
 Also says which cells cannot be had, before anything runs, e.g. because a dataset has no normal images.
 """
@@ -13,7 +13,7 @@ from defectbench import names
 from defectbench.config import UserError
 from defectbench.data.files.scanning import GOOD
 from defectbench.plan.job import Job
-from defectbench.spec.table import FILTER, FOREIGN, MIX, NOT_IMPLEMENTED, EntrySpec, Method
+from defectbench.spec.table import FILTER, FOREIGN, MIX, NOT_IMPLEMENTED, REPLAY, EntrySpec, Method
 
 if TYPE_CHECKING:
     from defectbench.plan.planner import Planner
@@ -35,7 +35,7 @@ def synthetic(
     method = planner.spec.methods[entry.method]
     if method.generator == FOREIGN:
         return _foreign(planner, row, entry, seed), {}
-    if method.generator not in {MIX, FILTER}:
+    if method.generator not in {MIX, FILTER, REPLAY}:
         return planner.sample(row, entry, seed)
     parents = {"data": planner.prepare(row, entry, seed)}
     fits: dict[str, str] = {}
@@ -133,6 +133,8 @@ def lacking(planner: Planner, row: str, entry: EntrySpec, model: str = "") -> st
         return "not implemented"
     if method.generator == FOREIGN:
         return "" if method.folder else f"needs a folder: --foreign {entry.method}=FOLDER"
+    if method.generator == REPLAY:
+        return ""
     if method.of:
         members = (entry.model_copy(update={"method": member}) for member in method.of)
         return next((why for each in members if (why := lacking(planner, row, each, model))), "")

@@ -453,6 +453,6 @@ def make_plan(spec: TableSpec, preset_name: str, sources: Mapping[str, Source]) 
             planner.score_cell(row, entry, scores)
             for row in rows
             for entry in spec.entries
-            if entry.arm not in {"raw", "augment"}
+            if entry.arm not in {"raw", "augment"} and not (entry.arm == "ideal" and entry.real)
         ]
     return Plan(spec, preset_name, sources, planner.jobs, cells, planner.foreign)

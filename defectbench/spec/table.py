@@ -17,10 +17,10 @@ Composite = Literal["none", "improved_poisson", "poisson", "alpha"]
 Positive = Annotated[int, Field(gt=0)]
 ARMS_WITHOUT_METHOD = ("raw", "augment", "ideal")
 Arm = Literal["raw", "augment", "ideal", "enlarge", "synthetic_only", "transfer"]
-MIX, FILTER, FOREIGN = "mix", "filter", "foreign"
-DERIVED = (MIX, FILTER, FOREIGN)
+MIX, FILTER, REPLAY, FOREIGN = "mix", "filter", "replay", "foreign"
+DERIVED = (MIX, FILTER, REPLAY, FOREIGN)
 """Words for `generator` of methods that train none: an equal share of several methods' images, what is left of one method's
-images after rules, and a folder of images that another program made."""
+images after rules, the training images again with all that is annotated, and a folder of images that another program made."""
 NOT_IMPLEMENTED = "none"
 """Stands for the generator of a method that the paper compares and that does not exist here."""
 

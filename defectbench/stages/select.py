@@ -1,8 +1,9 @@
-"""The select stage: an equal share of several methods' images, or what rules leave of one method's."""
+"""The select stage: an equal share of several methods' images, what rules leave of one method's, or training images again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ def select(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     made = [Prepared.open(store.folder(job.parents[role]) / "cache") for role in roles]
     if spec["rule"] == "mix":
         parts, funnel = mix(made, spec["counts"], spec["seed"])
+    elif spec["rule"] == "replay":
+        return _replay(real, spec, folder)
     else:
         from defectbench.stages.filtering import Judge, keep
 
@@ -51,6 +54,26 @@ def select(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "counts": {"images": len(cache), "without_mask": invalid},
         "funnel": list(funnel.items()),
     }
+
+
+def _replay(real: Prepared, spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Gather training images of each defect again, at random with replacement, as the generator `memoriser` does.
+
+    Whatever is annotated comes along: masks, and boxes, which no generator makes.
+    """
+    from defectbench.data.cache.gathering import gather
+
+    chosen: list[int] = []
+    for defect, count in spec["counts"].items():
+        rows = real.rows(split="train", defect=defect)
+        if len(rows):
+            rng = numpy_rng(spec["seed"], "replay", defect)
+            chosen += [int(row) for row in rng.choice(rows, count)]
+    labels = [names[0] if names else "" for names in real.table["defects"]]
+    named = replace(real, table=real.table.assign(label=labels, normal=""))
+    cache = gather([(named, np.array(chosen, dtype=np.int64))], folder / "cache")
+    without = int((cache.table["mask_pixels"] == 0).sum())
+    return {"counts": {"images": len(cache), "without_mask": without}}
 
 
 def told_funnel(funnel: Mapping[str, int]) -> str:

@@ -176,6 +176,8 @@ def _usable(synthetic: Prepared, needs_masks: bool) -> npt.NDArray[np.int64]:
     if not needs_masks:
         return rows
     invalid = synthetic.table["mask_source"].isin(["invalid", "none"]).to_numpy()
+    if "boxes" in synthetic.table.columns:  # replayed images of a dataset that annotates boxes
+        invalid &= (synthetic.table["boxes"] == "").to_numpy()
     if invalid.all():
         reasons = ", ".join(sorted(set(synthetic.table["mask_source"])))
         raise NothingToAdd(
