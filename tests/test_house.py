@@ -32,12 +32,13 @@ PACKAGE = ROOT / "defectbench"
 
 # --- who may import whom ---------------------------------------------------------------------------
 
-GROUND = {"batch", "rng", "config", "machine", "names"}
+GROUND = {"batch", "rng", "config", "files", "machine", "names"}
 BELOW: dict[str, set[str]] = {
     "batch": set(),
     "rng": set(),
     "config": set(),
-    "machine": set(),
+    "files": set(),
+    "machine": {"config"},
     "names": {"config"},
     "imaging": set(),
     "metrics": GROUND,

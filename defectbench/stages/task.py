@@ -84,6 +84,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "remarks": [*found.remarks, *_told_funnel(job, store)],
         "validation": plain(found.validation),
         "chosen_step": found.step,
+        "inspector": task.describe(),
         "better": json.loads(json.dumps(dict(cls.better))),
         "parameters": sum(weight.numel() for weight in task.parameters()),
         "counts": {

@@ -113,6 +113,7 @@ def test_contents_without_normals_to_be_put_on_are_refused_before_training(tmp_p
     for _ in range(2):  # a second run passes over what has been refused
         ended: list[str] = []
         board = SimpleNamespace(
+            begin=lambda *_: None,
             started=lambda job, ended=ended: ended.append(job.stage),
             progressed=lambda *_: None,
             ended=lambda *_: None,
