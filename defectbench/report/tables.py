@@ -183,6 +183,8 @@ def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: 
         if kind == "ours":
             if row["status"] in {"failed", "not implemented"}:
                 return row["status"]
+            if row["status"] == "left out":
+                return row["reason"]
             spread = f" ± {row['sd']}" if row["mean"] and row["sd"] else ""
             texts.append(f"{row['mean']}{spread}" if row["mean"] else DASH)
         elif kind == "paper":

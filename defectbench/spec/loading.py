@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from defectbench import names
 from defectbench.config import UserError, load_yaml, nearest
 from defectbench.spec.table import (
+    DERIVED,
     NOT_IMPLEMENTED,
     EntrySpec,
     FitSpec,
@@ -24,6 +25,7 @@ from defectbench.spec.table import (
     Model,
     Preset,
     PrintedSpec,
+    RulesSpec,
     SampleSpec,
     ScoresSpec,
     StandInSpec,
@@ -122,6 +124,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     below: dict[str, type[BaseModel]] = {
         "presets": Preset,
         "methods": Method,
+        "rules": RulesSpec,
         "models": Model,
         "entries": EntrySpec,
         "subsets": SubsetSpec,
@@ -156,7 +159,7 @@ def _check_names(path: Path, spec: TableSpec) -> None:
                 f"{nearest(subset.product, dataset.products)}"
             )
     for name, method in spec.methods.items():
-        if method.generator != NOT_IMPLEMENTED:
+        if method.generator not in {NOT_IMPLEMENTED, *DERIVED}:
             facts = names.find(
                 "generators", method.generator, f"{path}: methods.{name}.generator"
             ).facts
@@ -218,7 +221,8 @@ def _check_scores(metrics: tuple[str, ...]) -> None:
 def _check_preset(path: Path, spec: TableSpec, preset_name: str) -> None:
     """Check the names and arguments that a preset gives."""
     preset, where = spec.presets[preset_name], f"{path}: presets.{preset_name}"
-    methods = {n: m for n, m in spec.methods.items() if m.generator != NOT_IMPLEMENTED}
+    skipped = {NOT_IMPLEMENTED, *DERIVED}
+    methods = {n: m for n, m in spec.methods.items() if m.generator not in skipped}
     known = {*methods, *spec.models}
     known |= {method.generator for method in methods.values()}
     known |= {model.task for model in spec.models.values()}
