@@ -16,10 +16,9 @@ import numpy as np
 
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.codebrim import CODEBRIM, DEFECTS, FOLDERS, LABELS, PRODUCT, SPLITS
-from defectbench.standin import defects as paintings
-from defectbench.standin import writing
+from defectbench.standin import drawing, writing
 from defectbench.standin.order import LEAST, Order
-from defectbench.standin.shares import allot, beside
+from defectbench.standin.writing import allot, beside
 
 ROOT: Final = "classification_dataset_balanced"
 BACKGROUND: Final = (2185, 150, 150)
@@ -125,7 +124,7 @@ def _draw(folder: Path, crops: list[Crop], size: int, seed: int) -> None:
         x = int(rng.integers(2 * size - width + 1))
         image: Pixels = photograph[y : y + height, x : x + width].copy()
         for defect in crop.defects:
-            image, _ = paintings.add(PRODUCT, defect, image, rng)
+            image, _ = drawing.add(PRODUCT, defect, image, rng)
         writing.save(folder / crop.name, image)
 
 

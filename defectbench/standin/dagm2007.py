@@ -11,9 +11,9 @@ from defectbench.data.files.decoding import Pixels
 from defectbench.data.files.scanning import wanted
 from defectbench.datasets.dagm2007 import DAGM2007, DEFECT, PRODUCTS, SPLITS
 from defectbench.standin import writing
-from defectbench.standin.defects import weak_ellipse
+from defectbench.standin.defects.dagm import weak_ellipse
 from defectbench.standin.order import Order
-from defectbench.standin.shares import allot
+from defectbench.standin.writing import allot
 
 DOUBLED: Final = PRODUCTS[6:]
 """Classes written as `Class7/Class7`, as zips of single classes unpack."""
@@ -49,16 +49,15 @@ def _write_split(
     folder: Path, product: str, size: int, seed: int, normal: list[int], defective: list[int]
 ) -> None:
     """Write one split; its numbers interleave with those of the other."""
-    drawing = f"dagm_{product.removeprefix('Class')}"
     rows = {}
     for i, number in enumerate(normal):
         rng = writing.stream(seed, DAGM2007.folder, product, folder.name, "normal", i)
-        image = writing.normal(drawing, size, rng)
+        image = writing.normal(product, size, rng)
         writing.save(folder / f"{number:04d}.PNG", writing.grey(image))
         rows[number] = f"{number}\t0\t{number:04d}.PNG\t0\t0"
     for i, number in enumerate(defective):
         rng = writing.stream(seed, DAGM2007.folder, product, folder.name, DEFECT, i)
-        image, mask = writing.defective(drawing, DEFECT, size, rng)
+        image, mask = writing.defective(product, DEFECT, size, rng)
         label = f"{number:04d}_label.PNG"
         last = product == TINY and i and i == len(defective) - 1
         writing.save(folder / f"{number:04d}.PNG", writing.grey(image))

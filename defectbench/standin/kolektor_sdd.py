@@ -9,10 +9,9 @@ import numpy as np
 
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.kolektor_sdd import DEFECT, PRODUCT, KolektorSDD
-from defectbench.standin import defects as paintings
-from defectbench.standin import writing
+from defectbench.standin import drawing, writing
 from defectbench.standin.order import Order
-from defectbench.standin.shares import oblong
+from defectbench.standin.writing import oblong
 
 PARTS: Final = 8
 HEIGHT: Final = 1250
@@ -72,7 +71,7 @@ def _write_view(folder: Path, view: int, item: int, marked: bool, size: int, see
     image = _lit(surface[top : top + height], rng)
     mask = np.zeros((height, width), np.uint8)
     if marked:
-        image, found = paintings.add(PRODUCT, DEFECT, image, rng)
+        image, found = drawing.add(PRODUCT, DEFECT, image, rng)
         mask = np.asarray(found, dtype=np.uint8)
     writing.save(folder / f"Part{view}.jpg", writing.grey(image))
     writing.save_mask(folder / f"Part{view}_label.bmp", mask)

@@ -12,7 +12,7 @@ from defectbench.data.files.scanning import GOOD
 from defectbench.datasets.kolektor_sdd2 import DEFECT, PRODUCT, KolektorSDD2
 from defectbench.standin import writing
 from defectbench.standin.order import LEAST, Order
-from defectbench.standin.shares import allot, beside, oblong
+from defectbench.standin.writing import allot, beside, oblong
 
 HEIGHT: Final = 630
 WIDTH: Final = 230

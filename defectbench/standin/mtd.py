@@ -10,7 +10,7 @@ import numpy as np
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.mtd import COUNTS, FREE, GAP, MTD, PRODUCT
 from defectbench.standin import writing
-from defectbench.standin.defects import LEAST_AREA
+from defectbench.standin.drawing import LEAST_AREA
 from defectbench.standin.order import LEAST, Order
 
 EXPOSURES: Final = 6

@@ -13,7 +13,7 @@ from defectbench.data.files.scanning import GOOD
 from defectbench.datasets.mvtec_loco import TYPES, MVTecLOCO
 from defectbench.standin import writing
 from defectbench.standin.order import Order
-from defectbench.standin.shares import beside, oblong
+from defectbench.standin.writing import beside, oblong
 
 SIDES: Final = {
     "breakfast_box": (1280, 1600),

@@ -11,7 +11,7 @@ from defectbench.data.files.scanning import wanted
 from defectbench.datasets.sdi import PRODUCTS, SDI, SPLITS, TYPES
 from defectbench.standin import writing
 from defectbench.standin.order import LEAST, Order
-from defectbench.standin.shares import allot
+from defectbench.standin.writing import allot
 
 CODES: Final = {"scratches": "sc", "spots": "sp"}
 SIDES: Final = {"A": 423, "B": 301, "C": 256}
@@ -40,7 +40,7 @@ def write(out: Path, order: Order) -> Path:
     for product in chosen:
         for i in range(normals):
             rng = writing.stream(seed, SDI.folder, product, "ok", i)
-            image = writing.normal(f"sdi_{product.lower()}", _side(product, i, size), rng)
+            image = writing.normal(product, _side(product, i, size), rng)
             _save(root / f"{product}_ok" / f"{product}_ok_{i + 1:05d}.jpg", image, product)
         if defective:
             _write_defective(root / f"{product}_nok", product, size, max(defective, 3), seed)
@@ -57,7 +57,7 @@ def _write_defective(folder: Path, product: str, size: int, count: int, seed: in
             for i in range(share):
                 rng = writing.stream(seed, SDI.folder, product, split, kind, i)
                 side = _side(product, i, size)
-                image, _ = writing.defective(f"sdi_{product.lower()}", kind, side, rng)
+                image, _ = writing.defective(product, kind, side, rng)
                 name = f"{product}_{CODES[kind]}_{split}_{i + 1:05d}.jpg"
                 _save(folder / split / kind / name, image, product)
 
