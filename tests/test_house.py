@@ -32,12 +32,13 @@ PACKAGE = ROOT / "defectbench"
 
 # --- who may import whom ---------------------------------------------------------------------------
 
-GROUND = {"batch", "rng", "config", "machine", "names"}
+GROUND = {"batch", "rng", "config", "files", "machine", "names"}
 BELOW: dict[str, set[str]] = {
     "batch": set(),
     "rng": set(),
     "config": set(),
-    "machine": set(),
+    "files": set(),
+    "machine": {"config"},
     "names": {"config"},
     "imaging": set(),
     "metrics": GROUND,
@@ -68,9 +69,10 @@ BELOW["executors"] = GROUND | {"plan", "store", "stages"}
 BELOW["report"] = GROUND | {"metrics", "imaging", "spec", "plan", "store"}
 BELOW["single"] = GROUND | MODELS | {"spec", "plan", "store", "stages"}
 BELOW["runner"] = GROUND | MODELS | {"spec", "plan", "store", "stages", "executors", "report"}
-BELOW["cli"] = BELOW["runner"] | {"runner", "single"}
+BELOW["api"] = BELOW["runner"] | {"runner", "single"}
+BELOW["cli"] = BELOW["api"] | {"api"}
 BELOW["__main__"] = {"cli"}
-BELOW["__init__"] = set()
+BELOW["__init__"] = {"api"}
 """Rooms of the package and the rooms below each; a room may import itself too."""
 LARGEST_ROOM = 20
 ONE_FILE_PER_NAME = {"generators", "datasets", "tasks", "metrics"}
@@ -292,7 +294,7 @@ def test_every_table_plans_at_every_preset(table, preset):
         for cell in plan.cells:
             if not cell.jobs:
                 generator = spec_of(table).methods[cell.method].generator
-                assert generator == NOT_IMPLEMENTED
+                assert cell.lacking or generator == NOT_IMPLEMENTED
                 continue
             assert len(set(cell.jobs)) == len(spec_of(table).preset(preset).seeds)
             stage = "score" if cell.arm == "score" else "task"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from defectbench.cli.app import app, console, errors
-from defectbench.config import UserError
 
 TableName = Annotated[
     str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")
@@ -26,6 +24,13 @@ DataRoot = Annotated[
     ),
 ]
 OutFolder = Annotated[Path, typer.Option(help="Where results go; jobs lie in its jobs/.")]
+Foreign = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=FOLDER",
+        help="A column from a folder of images/DEFECT and masks/DEFECT that another program made; may be repeated.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -40,6 +45,7 @@ def plan(
     preset: PresetName = "smoke",
     data: DataRoot = None,
     out: OutFolder = Path("results"),
+    foreign: Foreign = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which jobs a table needs and which are done; runs nothing.
@@ -48,10 +54,12 @@ def plan(
     """
     from rich.table import Table
 
+    from defectbench.runner.foreign import parse_foreign
     from defectbench.runner.run import Options, describe, plan_table
     from defectbench.store.jobs import Store
 
-    planned = plan_table(table, Options(preset=preset, data=data, out=out), say)
+    options = Options(preset=preset, data=data, out=out, foreign=parse_foreign(foreign or []))
+    planned = plan_table(table, options, say)
     told = describe(planned, Store(out / "jobs"))
     if as_json:
         typer.echo(json.dumps(told))
@@ -67,20 +75,6 @@ def plan(
     console.print(f"{told['cells']} cells; {fits} fits serve them all")
 
 
-def make_executor(on: str, workers: int, machine: Mapping[str, Any]) -> Any:
-    """Build the executor that `--on` names."""
-    if on == "inline":
-        from defectbench.executors.inline import Inline
-
-        return Inline()
-    if on == "local":
-        from defectbench.executors.local import Local, cuda_devices
-
-        gpus = () if machine["accelerator"] == "cpu" else cuda_devices()
-        return Local(workers, gpus, machine["devices"])
-    raise UserError(f"--on {on}: expected inline or local")
-
-
 @app.command()
 def run(
     tables: Annotated[
@@ -92,7 +86,10 @@ def run(
         str, typer.Option(help="inline: in this process; local: worker processes.")
     ] = "inline",
     workers: Annotated[
-        int, typer.Option(min=0, help="Worker processes; 0: one per GPU or core.")
+        int,
+        typer.Option(
+            min=0, help="Worker processes; 0: one per GPU, or per core that this process may use."
+        ),
     ] = 0,
     out: OutFolder = Path("results"),
     only: Annotated[
@@ -110,6 +107,7 @@ def run(
         str, typer.Option(help="auto: bf16-mixed on CUDA, 32-true on CPU.")
     ] = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Fits also write TensorBoard files.")] = False,
+    foreign: Foreign = None,
     as_json: AsJson = False,
 ) -> None:
     """Run tables: every job that is not done yet, then CSV, Markdown, pictures and leaderboard.
@@ -121,28 +119,36 @@ def run(
     `defectbench run house/mtd --data /datasets --preset small --on local`
 
     `defectbench run dcdgan_c/table5 --only method=StarGAN --only subset=wood`
-    """
-    from defectbench.cli.board import LiveBoard
-    from defectbench.plan.plan import parse_only
-    from defectbench.runner.run import Options, run_table
 
-    machine = {"accelerator": accelerator, "devices": devices, "precision": precision}
-    options = Options(
-        preset=preset,
-        data=data,
-        out=out,
-        only=parse_only(only or []),
-        retry=retry,
-        machine=machine,
-        tensorboard=tensorboard,
-    )
+    `defectbench run house/oracle --foreign MyTool=out/my_images`
+    """
+    from defectbench import api
+    from defectbench.cli.board import LiveBoard
+    from defectbench.machine import check_accelerator
+    from defectbench.plan.plan import parse_only
+    from defectbench.runner.foreign import parse_foreign
+
+    check_accelerator(accelerator)
     unexpected: dict[str, str] = {}
     lost: dict[str, str] = {}
     told: list[dict[str, Any]] = []
     asked: list[str] = []
-    for table in tables:
-        with LiveBoard(console, quiet=as_json) as board:
-            outcome = run_table(table, options, make_executor(on, workers, machine), board, say)
+    for done in api.run(
+        *tables,
+        preset=preset,
+        data=data,
+        out=out,
+        on=on,
+        workers=workers,
+        only=parse_only(only or []),
+        retry=retry,
+        machine={"accelerator": accelerator, "devices": devices, "precision": precision},
+        tensorboard=tensorboard,
+        foreign=parse_foreign(foreign or []),
+        board=lambda: LiveBoard(console, quiet=as_json),
+        say=say,
+    ):
+        outcome = done.outcome
         unexpected |= outcome.failed
         lost |= outcome.lost
         fits = [job.id for job in outcome.plan.jobs.values() if job.stage == "fit"]
@@ -177,10 +183,10 @@ def run(
             f"{len(tables)} tables, {cells} cells: {len(set(asked))} fits, asked for {len(asked)} times"
         )
     for label, reason in lost.items():
-        errors.print(f"failed, as its cells say: {label}: {reason}", markup=False, soft_wrap=True)
-    for label, reason in unexpected.items():
         errors.print(f"failed: {label}: {reason}", markup=False, soft_wrap=True)
-    if unexpected:
+    for label, reason in unexpected.items():
+        errors.print(f"failed, run again to retry: {label}: {reason}", markup=False, soft_wrap=True)
+    if unexpected or lost:
         raise typer.Exit(1)
 
 
@@ -202,7 +208,9 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two CSVs: differences with 95 % intervals, changes of rank, rows that do not match.
+    """Compare two CSVs: differences with 95 % intervals, changes of rank and budgets, rows that do not match.
+
+    Takes tables, leaderboards and gains, two of one sort.
 
     Example: `defectbench compare old/leaderboard.csv results/leaderboard.csv`
     """
@@ -235,6 +243,8 @@ def compare(
             rank,
         )
     console.print(sheet)
+    for line in found.budgets:
+        console.print(line, markup=False, soft_wrap=True)
     for title, rows in (
         (f"only in {first}", found.only_first),
         (f"only in {second}", found.only_second),

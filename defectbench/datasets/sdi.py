@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from defectbench.config import UserError
+from defectbench.data.files.copies import group_copies
 from defectbench.data.files.decoding import is_lfs_pointer
-from defectbench.data.files.digests import file_digest
-from defectbench.data.files.scanning import GOOD, Row, Scan, child
+from defectbench.data.files.scanning import GOOD, Scan, child
 from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
@@ -104,7 +103,7 @@ class SDI(Dataset):
 
     def complete(self, scan: Scan) -> None:
         """Put defective images with equal bytes into one group."""
-        _group_copies(scan)
+        group_copies(scan, [row for row in scan.rows if row.defects])
 
 
 def _refuse_archive(root: Path) -> None:
@@ -119,16 +118,3 @@ def _refuse_archive(root: Path) -> None:
         )
     if root.is_file() or child(root, "SDI_DATASET_v1") is None:
         raise UserError(f"{archive}: unpack this archive and give the folder SDI_DATASET_v1")
-
-
-def _group_copies(scan: Scan) -> None:
-    """Put defective images with equal bytes into one group; only files of equal length are hashed."""
-    by_size: dict[int, list[Row]] = defaultdict(list)
-    for row in scan.rows:
-        if row.defects:
-            by_size[(scan.root / row.image).stat().st_size].append(row)
-    for rows in by_size.values():
-        groups: dict[str, str] = {}
-        for row in rows if len(rows) > 1 else ():
-            digest = file_digest(scan.root / row.image)
-            row.group = groups.setdefault(digest, row.group)

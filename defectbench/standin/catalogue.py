@@ -16,10 +16,11 @@ from typing import Final
 import numpy as np
 
 from defectbench.standin import objects as o
-from defectbench.standin.defects import concrete, dagm, metal, surfaces
+from defectbench.standin.defects import concrete, dagm, metal, steel, surfaces
 from defectbench.standin.parts import Mark, Painting, Part, Put, all_of, any_of, ring
 from defectbench.standin.textures import dagm as dagm_textures
 from defectbench.standin.textures import metal as metal_textures
+from defectbench.standin.textures import steel as steel_textures
 from defectbench.standin.textures import surfaces as surface_textures
 from defectbench.standin.textures.noise import Field, Shape
 
@@ -134,6 +135,11 @@ PRODUCTS: Final[dict[str, Product]] = {
     "C": Product(metal_textures.sdi_c, {"scratches": metal.scratches, "spots": metal.spots}),
     "Class1": Product(dagm_textures.one, {"defect": dagm.smudge}),
     "Class7": Product(dagm_textures.seven, {"defect": dagm.dent_in_lines}),
+    # NEU-DET and X-SDD
+    "hot_rolled_steel": Product(steel_textures.hot_rolled_steel, {"crazing": steel.crazing, "inclusion": steel.inclusion, "patches": steel.patches, "pitted_surface": steel.pitted_surface, "rolled-in_scale": steel.rolled_in_scale, "scratches": steel.scratches}),
+    "hot_rolled_strip": Product(steel_textures.hot_rolled_strip, {
+        "finishing roll printing": steel.roll_printing, "iron sheet ash": steel.sheet_ash, "oxide scale of plate system": steel.plate_scale, "oxide scale of temperature system": steel.temperature_scale,
+        "red iron": steel.red_iron, "slag inclusion": steel.slag, "surface scratch": steel.surface_scratch}),
     # DAGM 2007 and KolektorSDD
     "Class2": _object("Class2", {"defect": Mark("scratch", (0.25, 0.5), ((0.35, 0.35, 0.35),), 0.014)}),
     "Class3": _object("Class3", {"defect": Mark("stain", (0.06, 0.1), ((0.55, 0.55, 0.55),), aspect=(1.2, 2.5))}),

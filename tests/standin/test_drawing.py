@@ -17,7 +17,7 @@ from defectbench.standin.parts import Ground, Kind, Mark, Part, Picture, Put, al
 from defectbench.standin.textures import noise
 
 DATASETS = (
-    "mvtec_ad", "mvtec_loco", "visa", "mtd", "codebrim", "sdi", "dagm2007", "kolektor_sdd", "kolektor_sdd2",
+    "mvtec_ad", "mvtec_loco", "visa", "mtd", "codebrim", "sdi", "dagm2007", "kolektor_sdd", "kolektor_sdd2", "neu_det", "x_sdd",
 )  # fmt: skip
 
 
