@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 
 from defectbench.data.files.decoding import Pixels
-from defectbench.data.files.scanning import wanted
 from defectbench.datasets.dagm2007 import DAGM2007, DEFECT, PRODUCTS, SPLITS
 from defectbench.standin import writing
 from defectbench.standin.defects.dagm import weak_ellipse
@@ -21,19 +20,15 @@ TINY: Final = "Class8"
 """Its last mask has two pixels; the published masks of this class go down to that."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: image side, pixels; `normals`: normal images in each `Train`; `Test` gets as many, as published; `defective`: defective images of each class, half of them in `Train`.
-
-    Returns:
-        `out`.
+    `size`: image side, pixels.
+    `normals`: normal images in each `Train`; `Test` gets as many, as published.
+    `defective`: defective images of each class, half of them in `Train`.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = wanted(PRODUCTS, order.products, DAGM2007.title)
-    writing.begin(out, DAGM2007.folder, order, chosen)
+    chosen = order.products or ()
     for product in chosen:
         folder = out / product / product if product in DOUBLED else out / product
         parts = allot(defective, (1, 1))
@@ -42,7 +37,6 @@ def write(out: Path, order: Order) -> Path:
         for split, count in zip(SPLITS, parts, strict=True):
             taken, numbers = numbers[: normals + count], numbers[normals + count :]
             _write_split(folder / split, product, size, seed, taken[:normals], taken[normals:])
-    return out
 
 
 def _write_split(

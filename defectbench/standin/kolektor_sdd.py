@@ -20,18 +20,14 @@ FIRST_ITEM: Final = 21
 """This item is always written, whole: the publishers' loader leaves out its `Part7`."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: square root of an image's area, pixels; images are upright, 2.5 times as high as wide; `normals`: normal images; there is no published split; `defective`: defective images, spread over the items.
-
-    Returns:
-        `out`.
+    `size`: square root of an image's area, pixels; images are upright, 2.5 times as high as wide.
+    `normals`: normal images; there is no published split.
+    `defective`: defective images, spread over the items.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    writing.begin(out, KolektorSDD.folder, order)
     total = normals + defective
     items = _items(total)
     places = [
@@ -45,7 +41,6 @@ def write(out: Path, order: Order) -> Path:
             item
         ]  # which view has the defect differs from item to item
         _write_view(out / f"kos{item:02d}", view, item, (item, part) in marked, size, seed)
-    return out
 
 
 def _items(total: int) -> dict[int, int]:

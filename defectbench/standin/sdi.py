@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from defectbench.data.files.decoding import Pixels
-from defectbench.data.files.scanning import wanted
-from defectbench.datasets.sdi import PRODUCTS, SDI, SPLITS, TYPES
+from defectbench.datasets.sdi import SDI, SPLITS, TYPES
 from defectbench.standin import writing
 from defectbench.standin.order import LEAST, Order
 from defectbench.standin.writing import allot
@@ -23,19 +22,15 @@ SHARES: Final = (58, 15, 35)
 """Of a product's images of one type: the fewest for training that were published, and what is held out of all."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: image side of product A, pixels; the others are smaller or larger as published; `normals`: images in each `A_ok`; they have no split; `defective`: images of each type and product over the three splits, one at least in each.
-
-    Returns:
-        `out`.
+    `size`: image side of product A, pixels; the others are smaller or larger as published.
+    `normals`: images in each `A_ok`; they have no split.
+    `defective`: images of each type and product over the three splits, one at least in each.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = wanted(PRODUCTS, order.products, SDI.title)
-    writing.begin(out, SDI.folder, order, chosen)
+    chosen = order.products or ()
     root = out / "SDI_DATASET_v1"
     for product in chosen:
         for i in range(normals):
@@ -48,7 +43,6 @@ def write(out: Path, order: Order) -> Path:
         folder = root / "A_nok"
         twin = sorted((folder / "test/spots").iterdir())[-1]
         shutil.copyfile(folder / "train/scratches/A_sc_train_00001.jpg", twin)
-    return out
 
 
 def _write_defective(folder: Path, product: str, size: int, count: int, seed: int) -> None:

@@ -24,19 +24,15 @@ SECOND_EVERY: Final = 3
 """Every third anomalous image has a second class."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: image side, pixels; `normals`: normal images for training per object; a ninth of that besides for testing, as published; `defective`: anomalous images of each class; every third has another class besides.
-
-    Returns:
-        `out`.
+    `size`: image side, pixels.
+    `normals`: normal images for training per object; a ninth of that besides for testing, as published.
+    `defective`: anomalous images of each class; every third has another class besides.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = writing.drawable(VisA.products, order.products, VisA.title)
-    writing.begin(out, VisA.folder, order, chosen)
+    chosen = order.products or ()
     splits: dict[str, list[tuple[str, ...]]] = {setup: [] for setup in ("1cls", *SETUPS)}
     for product in chosen:
         plain = _write_normal(out, product, size, normals + beside(normals, 900, 100), seed)
@@ -52,7 +48,6 @@ def write(out: Path, order: Order) -> Path:
         _write_csv(
             out / f"split_csv/{setup}.csv", ("object", "split", "label", "image", "mask"), rows
         )
-    return out
 
 
 def _write_normal(out: Path, product: str, size: int, count: int, seed: int) -> ROWS:

@@ -29,17 +29,13 @@ ATTEMPTS: Final = 10
 """Images drawn before a defect is given up that finds no room."""
 
 
-def begin(out: Path, dataset: str, order: Order, products: Sequence[str] | None = None) -> Path:
+def begin(out: Path, dataset: str, order: Order) -> None:
     """Make ready a folder for a stand-in and mark it as one.
 
     Args:
         out: the folder; may exist if it is empty or holds the same stand-in, which is drawn over.
         dataset: name of the dataset.
-        order: size, counts and seed.
-        products: which products are drawn, where the dataset has several.
-
-    Returns:
-        `out`.
+        order: size, counts, seed, and which products, where the dataset has several.
 
     Raises:
         UserError: the folder holds something else, cannot be written, or an option is out of range.
@@ -52,9 +48,8 @@ def begin(out: Path, dataset: str, order: Order, products: Sequence[str] | None 
                 f"stand-in of {dataset}: {name}={getattr(order, name)}; wants 0 or more"
             )
     said: dict[str, object] = {"dataset": dataset, **asdict(order)}
-    del said["products"]
-    if products is not None:
-        said["products"] = list(products)
+    if order.products is None:
+        del said["products"]
     try:
         there = sorted(p.name for p in out.iterdir()) if out.exists() else []
         if there:
@@ -64,7 +59,6 @@ def begin(out: Path, dataset: str, order: Order, products: Sequence[str] | None 
         raise UserError(
             f"{out}: cannot be written ({error.strerror}); name another folder"
         ) from None
-    return out
 
 
 def _check_same(out: Path, said: dict[str, object]) -> None:
@@ -76,22 +70,6 @@ def _check_same(out: Path, said: dict[str, object]) -> None:
         raise UserError(
             f"{out}: holds a stand-in drawn with other options; delete it or name another folder"
         )
-
-
-def drawable(known: Iterable[str], asked: Iterable[str] | None, dataset: str) -> list[str]:
-    """Choose the products to draw, in the order of `known`: those asked for, or all for which there is a drawing.
-
-    Raises:
-        UserError: a product is asked for that is unknown or cannot be drawn.
-    """
-    there = [product for product in known if product in drawing.PRODUCTS]
-    wanted = there if asked is None else list(asked)
-    for product in wanted:
-        if product not in there:
-            raise UserError(
-                f"stand-in of {dataset}: cannot draw {product!r}; {nearest(product, there)}"
-            )
-    return [product for product in there if product in wanted]
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
