@@ -23,10 +23,9 @@ from defectbench.nn.blocks.modulate import AdaIN, Norm, OneDimSpade, instance
 from defectbench.nn.blocks.patchgan import PatchCritic, PatchTrunk
 from defectbench.nn.training import losses
 from defectbench.nn.training.ema import Ema
-from defectbench.nn.training.held import held
-from defectbench.nn.training.initial import normal_
+from defectbench.nn.training.first_weights import normal_
 from defectbench.nn.training.penalties import wgan_gp
-from defectbench.nn.training.turns import Turns
+from defectbench.nn.training.turns import Turns, held
 
 NormName = Literal["od_spade", "adain", "instance"]
 AdversarialName = Literal["least_squares", "least_squares_mean", "log"]

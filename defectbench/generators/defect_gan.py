@@ -13,11 +13,11 @@ from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.patchgan import ClassCritic
-from defectbench.nn.masks.soft_masks import harden
+from defectbench.nn.masks.drawn_masks import harden
 from defectbench.nn.training import losses
 from defectbench.nn.training.turns import Turns
 from defectbench.nn.translation.label_translation import critic_terms, generator_terms, two_cycles
-from defectbench.nn.translation.layered import LayeredTranslator
+from defectbench.nn.translation.layered_translator import LayeredTranslator
 
 
 class DefectGan(Generator):

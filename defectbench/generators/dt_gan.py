@@ -17,14 +17,7 @@ from torch.optim import Adam, Optimizer
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn.blocks.content_noise import draw_from
-from defectbench.nn.masks.difference import anchor_masks
-from defectbench.nn.training import losses
-from defectbench.nn.training.ema import Ema
-from defectbench.nn.training.initial import he_
-from defectbench.nn.training.penalties import second_derivatives, squared_gradient
-from defectbench.nn.training.turns import Turns
-from defectbench.nn.translation.defect_transfer import (
+from defectbench.generators.parts.defect_transfer import (
     Defect,
     DefectEncoder,
     DefectMapping,
@@ -32,6 +25,13 @@ from defectbench.nn.translation.defect_transfer import (
     Painter,
     Verdict,
 )
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.masks.drawn_masks import anchor_masks
+from defectbench.nn.training import losses
+from defectbench.nn.training.ema import Ema
+from defectbench.nn.training.first_weights import he_
+from defectbench.nn.training.penalties import second_derivatives, squared_gradient
+from defectbench.nn.training.turns import Turns
 from defectbench.nn.translation.style_domains import (
     Exchange,
     domain_weights,
@@ -190,7 +190,7 @@ class DtGan(Generator):
             on_real = pick(verdict.domains, task.domain)
             penalty = squared_gradient(on_real, real)
         on_fake = pick(self.critic(fake).domains, task.target)
-        adversarial = losses.bce_critic(on_real, on_fake)
+        adversarial = losses.logistic_critic(on_real, on_fake)
         defect, product = self.class_losses(verdict, task.domain, task.product)
         self.report(
             critic_adversarial=adversarial,
@@ -223,7 +223,7 @@ class DtGan(Generator):
             mixed = Defect(one.shape, two.style), Defect(two.shape, one.style), two
             others = self.generator(behind, *mixed).chunk(3)
         verdict = self.critic(fake)
-        adversarial = losses.bce_generator(pick(verdict.domains, task.target))
+        adversarial = losses.logistic_generator(pick(verdict.domains, task.target))
         defect, product = self.class_losses(verdict, task.target, task.product)
         both = torch.cat([task.image, fake]), torch.cat([task.domain, task.target])
         original, found = self.encoder(*both).halves()

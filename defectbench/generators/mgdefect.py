@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource, Stage
+from defectbench.generators.parts.mask_guided import MaskBranch, MaskLayer
+from defectbench.generators.parts.mask_maker import MaskMaker, fit_masks, straight_through
 from defectbench.nn.blocks.augment import AdaptiveAugment
 from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.labels import label_length, label_vector
 from defectbench.nn.masks.mask_regions import Region, fill_masked, jitter_masks, pair, widen
-from defectbench.nn.stylegan.mask_guided import MaskBranch, MaskLayer
-from defectbench.nn.stylegan.mask_maker import MaskMaker, fit_masks, straight_through
 from defectbench.nn.stylegan.style_critic import Critic
 from defectbench.nn.stylegan.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
 from defectbench.nn.stylegan.stylegan2 import StyleGenerator, mix_styles, resolutions

@@ -16,10 +16,10 @@ from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.blocks.modulate import AdaIN, instance
 from defectbench.nn.blocks.resblk import PreActBlock
-from defectbench.nn.masks.difference import difference_masks
+from defectbench.nn.masks.drawn_masks import difference_masks
 from defectbench.nn.training import losses
 from defectbench.nn.training.ema import Ema
-from defectbench.nn.training.initial import he_
+from defectbench.nn.training.first_weights import he_
 from defectbench.nn.training.penalties import r1
 from defectbench.nn.training.turns import Turns
 from defectbench.nn.translation.style_domains import (
@@ -222,7 +222,7 @@ class StarGanV2(Generator):
         with torch.no_grad():
             fake = self.generator(task.image, style_of(source))
         penalty, on_real = r1(lambda image: pick(self.critic(image), task.domain), task.image)
-        adversarial = losses.bce_critic(on_real, pick(self.critic(fake), task.target))
+        adversarial = losses.logistic_critic(on_real, pick(self.critic(fake), task.target))
         self.report(critic_adversarial=adversarial, critic_penalty=penalty)
         return adversarial + 0.5 * self.r1_weight * penalty
 
@@ -232,7 +232,7 @@ class StarGanV2(Generator):
         """Adversarial, style, diversity and cycle terms (eqs. 1 to 5)."""
         style = style_of(one)
         fake = self.generator(task.image, style)
-        adversarial = losses.bce_generator(pick(self.critic(fake), task.target))
+        adversarial = losses.logistic_generator(pick(self.critic(fake), task.target))
         original, found = self.encoder(torch.cat([task.image, fake])).chunk(2)
         style_loss = losses.l1(pick(found, task.target), style)
         with torch.no_grad():

@@ -6,9 +6,9 @@ import torch
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.dt_gan import DtGan
+from defectbench.generators.parts.defect_transfer import Defect
 from defectbench.nn.blocks.content_noise import draw_from
-from defectbench.nn.training.held import held
-from defectbench.nn.translation.defect_transfer import Defect
+from defectbench.nn.training.turns import held
 from defectbench.nn.translation.style_domains import domain_weights, exchange
 from tests.generators.short_training import (
     build,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from defectbench.generators.parts.joint_background import GatedDetail
 from defectbench.nn.blocks import resample
 from defectbench.nn.blocks.equalized import Fir
-from defectbench.nn.stylegan.joint_background import GatedDetail
 from defectbench.nn.stylegan.stylegan3 import FilteredLeakyReLU, plan
 
 

@@ -1,9 +1,9 @@
-"""Networks that pass gradients on without keeping any."""
+"""Turns: networks that pass gradients on without keeping any."""
 
 import torch
 from torch import nn
 
-from defectbench.nn.training.held import held
+from defectbench.nn.training.turns import held
 
 
 def test_held_networks_pass_gradients_on_and_keep_none():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.nn.stylegan.mask_aware import MaskAwareCritic
+from defectbench.generators.parts.mask_aware import MaskAwareCritic
 from defectbench.nn.training.penalties import r1
 
 

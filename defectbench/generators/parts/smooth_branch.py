@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defectbench.nn.stylegan.joint_background import JointBackground
+from defectbench.generators.parts.joint_background import JointBackground
 from defectbench.nn.stylegan.stylegan2 import Mapping
 from defectbench.nn.stylegan.stylegan3 import FilteredConv, Signal
 from defectbench.nn.training.penalties import full_precision

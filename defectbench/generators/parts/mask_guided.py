@@ -17,7 +17,7 @@ from defectbench.nn.blocks.equalized import EqualConv
 from defectbench.nn.blocks.modulate import Spade, instance
 from defectbench.nn.masks.mask_regions import soften
 from defectbench.nn.stylegan.stylegan2 import Mapping, StyledConv, Synthesis, Widths, resolutions
-from defectbench.nn.translation.i2i import Translator
+from defectbench.nn.translation.translator import Translator
 
 
 class MaskBlock(nn.Module):

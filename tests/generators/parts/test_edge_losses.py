@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.nn.masks.edge_losses import (
+from defectbench.generators.parts.edge_losses import (
     edge_alignment,
     edge_variation,
     edges,

@@ -7,7 +7,7 @@ from torch import nn
 from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.modulate import Spade, instance
 from defectbench.nn.blocks.patchgan import ClassCritic, MultiScale, PatchCritic, PatchTrunk
-from defectbench.nn.translation.i2i import Translator
+from defectbench.nn.translation.translator import Translator
 
 
 def _millions(network):

@@ -3,7 +3,7 @@
 import torch
 
 from defectbench.nn.blocks.content_noise import draw_from
-from defectbench.nn.translation.layered import LayeredTranslator
+from defectbench.nn.translation.layered_translator import LayeredTranslator
 
 
 def test_composition_by_hand():

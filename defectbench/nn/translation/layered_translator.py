@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from defectbench.nn.blocks.content_noise import Draw
 from defectbench.nn.blocks.modulate import Spade, instance
-from defectbench.nn.translation.i2i import Translator
+from defectbench.nn.translation.translator import Translator
 
 
 class Layers(NamedTuple):
