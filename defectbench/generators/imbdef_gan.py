@@ -295,9 +295,7 @@ class ImbDefGAN(Generator):
     @property
     def backbone(self) -> JointBackground:
         """The averaged background, which the second stage keeps as it is."""
-        network = self.background_average.network
-        assert isinstance(network, JointBackground)
-        return network
+        return self.background_average.network
 
     def styles(self, images: int) -> tuple[Tensor, Tensor]:
         """Draw styles of backgrounds (B, L, D) and of defects (B, D); for training steps."""
@@ -320,7 +318,6 @@ class ImbDefGAN(Generator):
         """Draw a background and a defect per row by the averaged networks; an empty mask is not valid."""
         z, z_defect = self.draw(2, len(request["product"]), self.latents, rng=rng)
         branch = self.branch_average.network
-        assert isinstance(branch, SmoothBranch)
         ws, w = self.backbone.generator.styles(z), branch.mapping(z_defect)
         image, _, raw = branch(self.backbone, ws, w)
         mask = (raw >= 0).float()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
@@ -18,11 +18,11 @@ from defectbench.nn.blocks.modulate import AdaIN, instance
 from defectbench.nn.blocks.resblk import PreActBlock
 from defectbench.nn.masks.drawn_masks import difference_masks
 from defectbench.nn.training import losses
-from defectbench.nn.training.ema import Ema
 from defectbench.nn.training.first_weights import he_
 from defectbench.nn.training.penalties import r1
 from defectbench.nn.training.turns import Turns
 from defectbench.nn.translation.style_domains import (
+    Averages,
     Exchange,
     LatentTrunk,
     StyleBranches,
@@ -31,6 +31,7 @@ from defectbench.nn.translation.style_domains import (
     domain_weights,
     exchange,
     pick,
+    style_adams,
 )
 
 
@@ -171,8 +172,8 @@ class StarGanV2(Generator):
         self.critic = DomainHeads(widths, size=size, outputs=1, domains=domains)
         for network in (self.generator, self.mapping, self.encoder, self.critic):
             he_(network)
-        self.averages = nn.ModuleDict(
-            {name: Ema(getattr(self, name)) for name in ("generator", "mapping", "encoder")}
+        self.averages = Averages(
+            generator=self.generator, mapping=self.mapping, encoder=self.encoder
         )
         self.latent, self.lr, self.mapping_lr, self.ema = latent, lr, mapping_lr, ema
         self.style_weight, self.cycle_weight = style_weight, cycle_weight
@@ -180,17 +181,8 @@ class StarGanV2(Generator):
         self.turn = Turns(self, "generator", "mapping", "encoder", "critic")
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give one Adam each, betas (0, 0.99), weight decay 1e-4 (appendix B)."""
-        rates = {"generator": self.lr, "mapping": self.mapping_lr}
-        return [
-            Adam(
-                getattr(self, name).parameters(),
-                lr=rates.get(name, self.lr),
-                betas=(0.0, 0.99),
-                weight_decay=1e-4,
-            )
-            for name in self.turn.players
-        ]
+        """Give one Adam each."""
+        return style_adams(self, self.turn.players, self.lr, self.mapping_lr)
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic twice, then generator, mapping and encoder, then the generator alone (official code)."""
@@ -211,9 +203,7 @@ class StarGanV2(Generator):
             turn.backward(self.generator_loss(task, drawn, z, z_2))
         with self.turn("generator") as turn:
             turn.backward(self.generator_loss(task, seen, task.reference, task.reference_2))
-        for name, average in self.averages.items():
-            assert isinstance(average, Ema)
-            average.follow(getattr(self, name), self.ema)
+        self.averages.follow(self, self.ema)
 
     def critic_loss(
         self, task: Exchange, style_of: Callable[[Tensor], Tensor], source: Tensor

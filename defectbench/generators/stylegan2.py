@@ -119,31 +119,14 @@ class StyleGAN2(Generator):
         return label_vector(asked["defects"], asked["product"], len(self.products))
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Generator, path lengths every few steps, critic, R1 every few steps, average."""
+        """Take the game's turns on defect images and their labels."""
         real, label = batch["defect"]["image"], self.label(batch["defect"])
-        game, now, images = self.game, self.clock.step, len(real) * self.trainer.world_size
-
-        with self.turn("generator") as turn:
-            fooling = game.generator_loss(len(real), label)
-            turn.backward(fooling)
-        if game.path_due(now):
-            with self.turn("generator") as turn:
-                turn.backward(game.path_loss(len(real), label))
-        with self.turn("critic") as turn:
-            telling, judged = game.critic_loss(real, label)
-            turn.backward(telling)
-        if game.penalty_due(now):
-            with self.turn("critic") as turn:
-                gamma = auto_gamma(self.size, images, self.r1_scale)
-                turn.backward(game.penalty_loss(real, label, gamma))
-
-        game.follow(judged, images, self.clock.images, self.ema_ramp)
-        self.report(
-            generator_adversarial=fooling,
-            critic_adversarial=telling,
-            critic_real=judged.mean(),
-            augment_p=game.augment.p,
+        images = len(real) * self.trainer.world_size
+        gamma = auto_gamma(self.size, images, self.r1_scale)
+        told = self.game.play(
+            self.turn, real, label, clock=self.clock, images=images, gamma=gamma, ramp=self.ema_ramp
         )
+        self.report(**told)
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Draw one image per row by the averaged generator, with its fixed noise."""

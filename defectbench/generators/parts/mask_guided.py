@@ -1,4 +1,4 @@
-"""Painting a defect inside a given mask: beside a frozen StyleGAN2, or as a layer on a real image.
+"""Painting a defect inside a given mask, beside a frozen StyleGAN2.
 
 Parts of MGDefect's reconstruction; the mask comes in, it is never made here.
 """
@@ -6,18 +6,14 @@ Parts of MGDefect's reconstruction; the mask comes in, it is never made here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from defectbench.nn.blocks.content_noise import Draw
 from defectbench.nn.blocks.equalized import EqualConv
-from defectbench.nn.blocks.modulate import Spade, instance
 from defectbench.nn.masks.mask_regions import soften
 from defectbench.nn.stylegan.stylegan2 import Mapping, StyledConv, Synthesis, Widths, resolutions
-from defectbench.nn.translation.translator import Translator
 
 
 class MaskBlock(nn.Module):
@@ -119,34 +115,3 @@ class MaskBranch(nn.Module):
 
         images: Tensor = synthesis(ws, noise, inject)
         return images
-
-
-class MaskLayer(nn.Module):
-    """Draws a layer on a real image and shows it inside the mask: `n (1 - m) + f m`, m being the softened mask.
-
-    The network is the encoder-decoder of StarGAN with noise, its decoder normalised by SPADE on the labelled mask.
-
-    Args:
-        labels: length of the label; 0 for none.
-        base: width of the first convolution.
-        blocks: residual blocks.
-        hidden: width of SPADE's shared layer.
-    """
-
-    def __init__(self, *, labels: int, base: int, blocks: int, hidden: int = 128) -> None:
-        """Build the network."""
-        super().__init__()
-        self.network = Translator(
-            base=base,
-            blocks=blocks,
-            encode_norm=instance(affine=True),
-            decode_norm=partial(Spade, map_channels=labels + 1, hidden=hidden),
-            head_bias=True,
-            noise=True,
-        )
-
-    def forward(self, image: Tensor, mask: Tensor, label: Tensor | None, draw: Draw) -> Tensor:
-        """Paint on images (B, 3, H, W), in and out in [-1, 1], where masks (B, 1, H, W) are; float32."""
-        told = mask if label is None else torch.cat([mask, label[..., None, None] * mask], 1)
-        drawn = torch.tanh(self.network(image, told, draw)["image"].float())
-        return torch.lerp(image.float(), drawn, soften(mask))
