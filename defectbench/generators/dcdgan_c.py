@@ -53,7 +53,6 @@ class SharedNormBlock(nn.Module):
     """Residual block whose two normalisations are one module, as in the authors' code."""
 
     def __init__(self, channels: int, norm: nn.Module) -> None:
-        """Make both convolutions."""
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
@@ -127,7 +126,6 @@ class ContentEncoder(nn.Module):
     """
 
     def __init__(self, *, size: int, width: int, latent: int, pool: int) -> None:
-        """Build one convolution, mean pooling over squares of `pool` features a side, and two linear layers."""
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, width, 7, 2, padding=3, bias=False),
@@ -148,7 +146,6 @@ class ContentCritic(nn.Module):
     """Patch critic that sees the class as a fourth channel, made by a linear layer (paper, Fig. 2d)."""
 
     def __init__(self, *, size: int, width: int, classes: int) -> None:
-        """Build four convolutions and the head."""
         super().__init__()
         self.spread = nn.Linear(classes, size * size)
         trunk = PatchTrunk(

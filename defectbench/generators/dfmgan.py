@@ -295,7 +295,6 @@ class DefectBranch(nn.Module):
     def __init__(
         self, *, size: int, start: int, latents: int, layers: int, base: int, most: int
     ) -> None:
-        """Make the mapping, the blocks and the mask's head."""
         super().__init__()
         width = Widths(base, most)
         self.sizes = [r for r in resolutions(size) if r >= start]

@@ -69,7 +69,6 @@ class StarGan(Generator):
         lr: float = 1e-4,  # sec. 5.2
         decay_from: float = 0.5,  # sec. 5.2: the second half
     ) -> None:
-        """Build both networks."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         classes = len(self.defects)

@@ -83,7 +83,6 @@ class StarGanSpade(Generator):
         lr: float = 2e-4,  # Defect-GAN, sec. 4.1
         lr_end: float = 1e-6,  # Defect-GAN, sec. 4.1
     ) -> None:
-        """Build both networks."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         classes = len(self.defects)

@@ -44,7 +44,6 @@ class StyleTranslator(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], style: int) -> None:
-        """Build the layers."""
         super().__init__()
         norm, styled = instance(affine=True), partial(AdaIN, code=style)
         steps = list(pairwise(widths))
@@ -86,7 +85,6 @@ class DomainHeads(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], *, size: int, outputs: int, domains: int) -> None:
-        """Build the layers."""
         super().__init__()
         self.trunk = Trunk(widths)
         self.vector = ToVector(widths[-1], size >> (len(widths) - 1))
@@ -159,7 +157,6 @@ class StarGanV2(Generator):
         mapping_lr: float = 1e-6,  # appendix B
         ema: float = 0.999,  # appendix B
     ) -> None:
-        """Build the four networks and the averages of three."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         domains, levels = len(self.defects) + 1, size.bit_length() - 1

@@ -139,7 +139,6 @@ class Painter(nn.Module):
     """
 
     def __init__(self, *, base: int, shape_ch: int, style: int, background_ch: int) -> None:
-        """Build the layers: instance normalisation for the background, AdaIN for the defect."""
         super().__init__()
         norm, styled = instance(affine=True), partial(AdaIN, code=style)
         half, quarter, rest = base // 2, base // 4, base - shape_ch
@@ -203,7 +202,6 @@ class MultiTaskCritic(nn.Module):
     """Branches of the domains and two classifiers on one trunk (paper, sec. 3.1, D)."""
 
     def __init__(self, *, base: int, side: int, domains: int, products: int) -> None:
-        """Build trunk and heads."""
         super().__init__()
         self.trunk = Trunk((base // 8, base // 2, base, base), kernel=1)
         self.vector = ToVector(base, side)

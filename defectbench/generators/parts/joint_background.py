@@ -31,7 +31,6 @@ class GatedDetail(nn.Module):
     taps: Tensor
 
     def __init__(self, channels: int) -> None:
-        """Make gate and mix."""
         super().__init__()
         self.gate = nn.Sequential(
             EqualConv(channels, max(channels // 4, 1), 3, active=True),
@@ -87,7 +86,6 @@ class JointBackground(nn.Module):
         most: int,
         layers: int,
     ) -> None:
-        """Build generator and injections."""
         super().__init__()
         self.generator = AliasFreeGenerator(
             size=size,

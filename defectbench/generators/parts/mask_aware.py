@@ -20,7 +20,6 @@ class MaskAwareCritic(nn.Module):
     """
 
     def __init__(self, *, size: int, base: int, most: int) -> None:
-        """Build the trunk of images, the light trunk of masks, and modulation and judgement per scale."""
         super().__init__()
         width = Widths(base, most)
         self.trunk = Critic(size=size, base=base, most=most)

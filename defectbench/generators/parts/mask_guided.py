@@ -28,7 +28,6 @@ class MaskBlock(nn.Module):
     """
 
     def __init__(self, cin: int, cout: int, *, size: int, styles: int, hidden: int) -> None:
-        """Make the convolutions."""
         super().__init__()
         self.size = size
         self.first = StyledConv(cin + 1, cout, size=size, styles=styles, up=True)
@@ -73,7 +72,6 @@ class MaskBranch(nn.Module):
         most: int,
         hidden: int = 32,
     ) -> None:
-        """Make the mapping and the blocks."""
         super().__init__()
         width = Widths(base, most)
         self.sizes = [r for r in resolutions(size) if r >= start]

@@ -28,7 +28,6 @@ class MaskMaker(nn.Module):
     def __init__(
         self, *, size: int, latents: int, labels: int, base: int, most: int, seen: int = 16
     ) -> None:
-        """Make mapping, synthesis, and the encoder of the object with a projection per resolution."""
         super().__init__()
         width = Widths(base, most)
         self.size = size

@@ -57,7 +57,6 @@ class SmoothBranch(nn.Module):
         smoothing: bool,
         blend: Literal["additive", "convex"],
     ) -> None:
-        """Make mapping, layers, the mask's head and the smoothing coefficient."""
         super().__init__()
         signals = background.signals
         self.start, self.signals, self.blend = background.fine[0], signals, blend

@@ -20,7 +20,6 @@ class Unconditional(nn.Module):
     """A plain layer behind the interface of the conditional ones."""
 
     def __init__(self, layer: nn.Module) -> None:
-        """Wrap a layer that takes features alone."""
         super().__init__()
         self.layer = layer
 
@@ -48,7 +47,6 @@ class AdaIN(nn.Module):
     def __init__(
         self, channels: int, *, code: int, around_one: bool = True, eps: float = 1e-5
     ) -> None:
-        """Make the linear layer."""
         super().__init__()
         self.affine = nn.Linear(code, 2 * channels)
         self.offset, self.eps = float(around_one), eps
@@ -73,7 +71,6 @@ class Spade(nn.Module):
     def __init__(
         self, channels: int, *, map_channels: int, hidden: int = 128, norm: nn.Module | None = None
     ) -> None:
-        """Make the three convolutions."""
         super().__init__()
         self.norm = norm or nn.InstanceNorm2d(channels)
         self.shared = nn.Conv2d(map_channels, hidden, 3, padding=1)
@@ -125,7 +122,6 @@ class OneDimSpade(nn.Module):
     def __init__(
         self, channels: int, *, code: int, size: tuple[int, int], eps: float = 1e-10
     ) -> None:
-        """Make the linear layer and the convolutions."""
         super().__init__()
         self.size, self.eps = size, eps
         self.spread = nn.Linear(code, size[0] * size[1])

@@ -41,7 +41,6 @@ class Trunk(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], kernel: int = 3) -> None:
-        """Build the layers."""
         super().__init__()
         self.first = nn.Conv2d(3, widths[0], kernel, padding=kernel // 2)
         self.blocks = nn.Sequential(
@@ -63,7 +62,6 @@ class ToVector(nn.Module):
     """
 
     def __init__(self, channels: int, size: int) -> None:
-        """Build the layers."""
         super().__init__()
         halvings = size.bit_length() - 3
         self.blocks = nn.Sequential(
@@ -81,7 +79,6 @@ class LatentTrunk(nn.Module):
     """The layers of the mapping network that all domains share: 4 linear layers with ReLU (Choi et al. 2020, Table 7)."""
 
     def __init__(self, latent: int, hidden: int) -> None:
-        """Build the layers."""
         super().__init__()
         layers: list[nn.Module] = []
         for cin in (latent, hidden, hidden, hidden):
@@ -98,7 +95,6 @@ class StyleBranches(nn.Module):
     """One branch of 3 linear layers with ReLU and a linear one per domain (Choi et al. 2020, Table 7)."""
 
     def __init__(self, hidden: int, style: int, domains: int) -> None:
-        """Build the branches."""
         super().__init__()
         self.branches = nn.ModuleList()
         for _ in range(domains):
