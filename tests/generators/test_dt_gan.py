@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.dt_gan import DtGan
 from defectbench.generators.parts.defect_transfer import Defect
@@ -11,30 +10,22 @@ from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.training.turns import held
 from defectbench.nn.translation.style_domains import domain_weights, exchange
 from tests.generators.short_training import (
+    asked,
     build,
     check_trains,
     draw_batch,
+    millions,
     sample,
     train,
     train_batch,
 )
 
 
-def _millions(network):
-    return sum(p.numel() for p in network.parameters()) / 1e6
-
-
-def _request(**more):
-    batch = draw_batch(defective=False)
-    labels = torch.eye(3)[torch.arange(4) % 3]
-    return Request(defects=labels, product=batch["product"], normal=batch["image"], **more)
-
-
 def test_sizes_of_the_transcribed_layers():
     with torch.device("meta"):
         module = DtGan(size=128, defects=list("abc"), products=["p", "q"], background_ch=448)
     networks = module.generator, module.mapping, module.encoder, module.critic
-    assert [_millions(n) for n in networks] == pytest.approx([43.2, 16.1, 20.7, 20.5], abs=0.15)
+    assert [millions(n) for n in networks] == pytest.approx([43.2, 16.1, 20.7, 20.5], abs=0.15)
 
 
 @pytest.mark.slow
@@ -125,20 +116,20 @@ def test_cycle_improves():
 def test_label_noise_and_reference_change_the_image():
     module = build(DtGan)
     train(module, 2)
-    made = sample(module, _request())
+    made = sample(module, asked())
     assert made["image"].abs().max() <= 1
     assert made["mask"].shape == (4, 1, 32, 32)
-    assert torch.equal(made["image"], sample(module, _request())["image"])
-    assert not torch.equal(made["image"], sample(module, _request(), seed=1)["image"])
-    other = {**_request(), "defects": _request()["defects"].roll(1, 1)}
+    assert torch.equal(made["image"], sample(module, asked())["image"])
+    assert not torch.equal(made["image"], sample(module, asked(), seed=1)["image"])
+    other = {**asked(), "defects": asked()["defects"].roll(1, 1)}
     assert not torch.equal(made["image"], sample(module, other)["image"])
-    guided = sample(module, _request(reference=draw_batch()))["image"]
-    assert not torch.equal(guided, sample(module, _request(reference=draw_batch(seed=5)))["image"])
+    guided = sample(module, asked(reference=draw_batch()))["image"]
+    assert not torch.equal(guided, sample(module, asked(reference=draw_batch(seed=5)))["image"])
 
 
 def test_shape_and_style_mix_freely():
     module = build(DtGan)
-    request, references = _request(), draw_batch(8)
+    request, references = asked(), draw_batch(8)
     with torch.no_grad():
         one = module.guide(references["image"][:4], request["defects"])
         two = module.guide(references["image"][4:], request["defects"])

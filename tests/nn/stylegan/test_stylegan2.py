@@ -15,10 +15,7 @@ from defectbench.nn.stylegan.stylegan2 import (
     Synthesis,
     mix_styles,
 )
-
-
-def millions(network: torch.nn.Module) -> float:
-    return sum(p.numel() for p in network.parameters()) / 1e6
+from tests.generators.short_training import millions
 
 
 @pytest.mark.parametrize(

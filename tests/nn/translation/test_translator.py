@@ -8,19 +8,16 @@ from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.modulate import Spade, instance
 from defectbench.nn.blocks.patchgan import ClassCritic, MultiScale, PatchCritic, PatchTrunk
 from defectbench.nn.translation.translator import Translator
-
-
-def _millions(network):
-    return sum(p.numel() for p in network.parameters()) / 1e6
+from tests.generators.short_training import millions
 
 
 def test_star_gan_sizes():
     with torch.device("meta"):
         generator = Translator(in_ch=3 + 5)
         critics = {size: ClassCritic(size=size, classes=5) for size in (128, 256)}
-    assert _millions(generator) == pytest.approx(8.43, abs=0.005)
-    assert _millions(critics[128]) == pytest.approx(44.76, abs=0.005)
-    assert _millions(critics[256]) == pytest.approx(44.88, abs=0.005)
+    assert millions(generator) == pytest.approx(8.43, abs=0.005)
+    assert millions(critics[128]) == pytest.approx(44.76, abs=0.005)
+    assert millions(critics[256]) == pytest.approx(44.88, abs=0.005)
 
 
 @pytest.mark.parametrize(("blocks", "size"), [(6, 7.84), (9, 11.38)])
@@ -35,8 +32,8 @@ def test_cycle_gan_sizes(blocks, size):
             head_bias=True,
         )
         critic = PatchCritic(PatchTrunk(strides=(2, 2, 2, 1), norm=nn.InstanceNorm2d))
-    assert _millions(generator) == pytest.approx(size, abs=0.005)
-    assert _millions(critic) == pytest.approx(2.76, abs=0.005)
+    assert millions(generator) == pytest.approx(size, abs=0.005)
+    assert millions(critic) == pytest.approx(2.76, abs=0.005)
 
 
 def test_patch_critic_sees_70_pixels():
