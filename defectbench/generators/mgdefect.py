@@ -146,13 +146,7 @@ class MGDefect(Generator):
         self.register_buffer("widest", torch.zeros(()))
         critics = ("image_critic", "region_critic", "mask_critic", "shape_critic")
         self.turn = Turns(
-            self,
-            "generator",
-            "critic",
-            "painter",
-            *critics[:2],
-            "maker",
-            *critics[2:],
+            self, "generator", "critic", "painter", *critics[:2], "maker", *critics[2:]
         )
         self.lr, self.r1_scale, self.r1_every, self.latents = lr, r1_scale, r1_every, latents
         self.region_weight, self.background_weight = region_weight, background_weight
@@ -290,8 +284,7 @@ class MGDefect(Generator):
             turn.backward(telling)
         with self.turn("shape_critic") as turn:
             telling_local = logistic_critic(
-                self.shape_critic(shape, label),
-                self.shape_critic(region.cut(made, side), label),
+                self.shape_critic(shape, label), self.shape_critic(region.cut(made, side), label)
             )
             turn.backward(telling_local)
         self.penalise("mask_critic", real, label, gamma)

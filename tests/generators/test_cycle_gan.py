@@ -10,14 +10,7 @@ from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.cycle_gan import CycleGAN, FakePool
 from defectbench.nn.masks.drawn_masks import difference_masks
-from tests.generators.short_training import (
-    build,
-    check_trains,
-    draw_batch,
-    millions,
-    sample,
-    train,
-)
+from tests.generators.short_training import build, check_trains, draw_batch, millions, sample, train
 
 
 @pytest.mark.parametrize(("blocks", "expected"), [(6, 7.84), (9, 11.38)])

@@ -125,11 +125,7 @@ class LabelGame:
             found = self.classify(classes[: len(fake)], task.label)
             penalty = wgan_gp(lambda image: self.critic(image)[0], task.image, fake, mix)
             turn.backward(adversarial + self.class_weight_critic * found + self.gp_weight * penalty)
-        told = {
-            "critic_adversarial": adversarial,
-            "critic_class": found,
-            "critic_penalty": penalty,
-        }
+        told = {"critic_adversarial": adversarial, "critic_class": found, "critic_penalty": penalty}
         if not learns:
             return told
         with self.turn("generator") as turn:

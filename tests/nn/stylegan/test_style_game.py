@@ -76,8 +76,7 @@ def test_labels_leave_out_what_has_one_value() -> None:
     defects, product = torch.tensor([[0.2, 0.8], [1.0, 0.0]]), torch.tensor([2, 0])
     assert label_length(2, 3) == 5
     assert torch.equal(
-        label_vector(defects, product, 3),
-        torch.tensor([[0.2, 0.8, 0, 0, 1], [1, 0, 1, 0, 0]]),
+        label_vector(defects, product, 3), torch.tensor([[0.2, 0.8, 0, 0, 1], [1, 0, 1, 0, 0]])
     )
     assert label_length(1, 1) == 0
     assert label_vector(defects[:, :1], product, 1) is None
