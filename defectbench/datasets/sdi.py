@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from defectbench.config import UserError
+from defectbench.data.files.copies import group_copies
 from defectbench.data.files.decoding import is_lfs_pointer
-from defectbench.data.files.digests import file_digest
 from defectbench.data.files.scanning import GOOD, Scan, child, find_root, wanted
 from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest
@@ -86,7 +85,7 @@ class SDI(Dataset):
             found.append(product)
             _read_normal(scan, normal or root / f"{product}_ok", product)
             _read_defective(scan, defective or root / f"{product}_nok", product)
-        _group_copies(scan)
+        group_copies(scan, [row for row in scan.rows if row["defects"]])
         return scan.finish(self.folder, TYPES, found, self.mask_threshold)
 
 
@@ -128,16 +127,3 @@ def _read_defective(scan: Scan, folder: Path, product: str) -> None:
                     defects=(kind,),
                     split=split,
                 )
-
-
-def _group_copies(scan: Scan) -> None:
-    """Put defective images with equal bytes into one group; only files of equal length are hashed."""
-    by_size: dict[int, list[dict[str, object]]] = defaultdict(list)
-    for row in scan.rows:
-        if row["defects"]:
-            by_size[(scan.root / str(row["image"])).stat().st_size].append(row)
-    for rows in by_size.values():
-        groups: dict[str, object] = {}
-        for row in rows if len(rows) > 1 else ():
-            digest = file_digest(scan.root / str(row["image"]))
-            row["group"] = groups.setdefault(digest, row["group"])

@@ -16,6 +16,9 @@ from defectbench.stages.context import Context
 class Board(Protocol):
     """Who is told what happens to jobs."""
 
+    def begin(self, todo: Mapping[str, Job], reused: int) -> None:
+        """Jobs are about to run; `reused` others were done before."""
+
     def started(self, job: Job) -> None:
         """A job began."""
 
@@ -23,11 +26,17 @@ class Board(Protocol):
         """A running job came this far."""
 
     def ended(self, job: Job, state: str, reason: str = "") -> None:
-        """A job is done, failed, or blocked by a failed parent."""
+        """A job is done, failed, undefined (see `ending`), or blocked by a failed parent."""
 
 
 class Executor(Protocol):
-    """Does jobs."""
+    """Does jobs.
+
+    Attributes:
+        about: what a user should know of it before it begins, in one line; "" if nothing.
+    """
+
+    about: str
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do all `jobs` (parents first in the mapping); those already done are passed over.

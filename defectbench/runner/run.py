@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +10,16 @@ from typing import Any
 from defectbench import names
 from defectbench.config import UserError
 from defectbench.executors.base import Board, Executor
+from defectbench.files import write_text
+from defectbench.machine import told_device
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Plan, Source
 from defectbench.plan.planner import make_plan
 from defectbench.report.collect import collect, published, write_csv
 from defectbench.report.gain import GAIN_COLUMNS, gains
+from defectbench.report.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
 from defectbench.report.learning_curve import curves, draw_learning_curves
-from defectbench.report.tables import LEADERBOARD_COLUMNS, leaderboard, markdown
+from defectbench.report.tables import markdown
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
 from defectbench.store.jobs import Store
@@ -58,7 +60,7 @@ class Outcome:
         reused: jobs that were done, or had failed, before.
         done: jobs done now.
         failed: reasons of failed jobs that another try might not meet, by label.
-        lost: reasons of those that would fail again (divergence, bad input), by label: the cells say so too.
+        lost: reasons of those that would fail again (divergence, bad input), by label.
         files: what was written.
     """
 
@@ -138,18 +140,18 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
             f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
         )
     needed = plan.needed(cells)
+    store.mend(needed)
     for key in needed:
         store.forgive(key, all_reasons=options.retry)
     todo = waiting(needed, store)
-    for key in needed:
-        store.result(key)  # a corrupt result is refused before anything runs
     if todo:
+        say(told_device(options.machine))
+        if executor.about:
+            say(executor.about)
         from defectbench.stages.context import Context
 
         context = Context(store, options.data, options.machine, options.tensorboard)
-        tell = getattr(board, "begin", None)
-        if tell:
-            tell(todo, len(needed) - len(todo))
+        board.begin(todo, len(needed) - len(todo))
         try:
             first = {key: job for key, job in todo.items() if job.stage == "prepare"}
             executor.run(first, context, board)
@@ -251,10 +253,7 @@ def write_if_changed(path: Path, text: str) -> bool:
     """
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
     return True
 
 
@@ -306,15 +305,14 @@ def _stack(pictures: Mapping[str, Path], path: Path) -> None:
 def write_leaderboard(out: Path) -> Path:
     """Gather every records file below `out` into `leaderboard.csv`."""
     rows: list[dict[str, str]] = []
-    tasks: dict[str, str] = {}
     printed = published()
     for path in sorted((out / "records").glob("*.jsonl")):
         lines = read_records(path)
-        plan = [line for line in lines if line["kind"] == "plan"][-1]
-        tasks |= {f"{plan['table']}|{cell['model']}": cell["task"] for cell in plan["cells"]}
-        rows += collect(lines, printed)
+        if not any(line["kind"] == "plan" for line in lines):
+            continue  # a damaged file; it was named when it was read
+        rows += entrants(lines, collect(lines, printed))
     path = out / "leaderboard.csv"
-    write_if_changed(path, write_csv(leaderboard(rows, tasks), LEADERBOARD_COLUMNS))
+    write_if_changed(path, write_csv(leaderboard(rows), LEADERBOARD_COLUMNS))
     return path
 
 
@@ -329,7 +327,8 @@ def recollect(out: Path) -> list[Path]:
         raise UserError(
             f"{out / 'records'}: no records; run a table first, or give its folder with --out"
         )
-    written = [file for path in paths for file in write_table(path, out)]
+    planned = [p for p in paths if any(line["kind"] == "plan" for line in read_records(p))]
+    written = [file for path in planned for file in write_table(path, out)]
     return [*written, write_leaderboard(out)]
 
 

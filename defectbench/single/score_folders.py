@@ -6,7 +6,6 @@ No training and no table. Images, masks and names are checked first; nothing is 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,6 @@ import torch
 
 from defectbench.config import UserError
 from defectbench.features import extractors as features
-from defectbench.features import weights
 from defectbench.features.feature_store import Extractor, FeatureStore
 from defectbench.features.images import PickedImages
 from defectbench.features.lpips import Lpips
@@ -26,6 +24,7 @@ from defectbench.features.lpips_pairs import between
 from defectbench.metrics.base import Array, SetMetric
 from defectbench.metrics.mask_scores import NETS
 from defectbench.metrics.scoring import ScoreRow, score_sets
+from defectbench.nn.weights import is_offline, locate
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Cell
 from defectbench.plan.planner import SCORES_REVISION
@@ -45,6 +44,7 @@ from defectbench.store.jobs import Store
 from defectbench.store.provenance import provenance
 from defectbench.store.records import append_records, read_records, records_path
 
+SELF = "every generated image is one of the real images: these scores do not enter the leaderboard"
 NAME = re.compile(r"[\w+-][\w.+-]*")
 
 
@@ -212,7 +212,8 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
     real, fake, *train = (open_images(listing, wish.size) for listing in opening)
     if wish.real.resolve() == wish.fake.resolve():
         say(
-            f"warning: --real and --fake are the same folder, {wish.real}; these scores mean nothing"
+            f"warning: --real and --fake are the same folder, {wish.real}; these scores mean nothing and "
+            "do not enter the leaderboard"
         )
     elif same := len(set(fake.pixels) & set(real.pixels)):
         say(f"warning: {same} generated images are real ones, pixel by pixel")
@@ -225,8 +226,7 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
 def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor | Lpips:
     """An extractor; says so where its weights must be fetched first."""
     file = WEIGHTS.get(features.PARTS.get(name, name))
-    online = os.environ.get(weights.OFFLINE_VARIABLE, "") in ("", "0")
-    if file and online and weights.locate(file) is None:
+    if file and not is_offline() and locate(file) is None:
         say(f"{file.file} is not on this machine; fetching {file.url}")
     return features.build(name)
 
@@ -319,4 +319,7 @@ def _lines(
         "counts": {"real": len(real), "synthetic": len(fake)},
         "remarks": [*real.listing.remarks(), *fake.listing.remarks()],
     }
+    if set(fake.pixels) <= set(real.pixels):  # no score of a generator: kept out of the leaderboard
+        result["against_itself"] = True
+        result["remarks"].append(SELF)
     return [plan, result]

@@ -56,3 +56,17 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def ending(failure: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Say how a job has ended, in the words that its cells in the CSV use, and why.
+
+    Args:
+        failure: what `Store.failure` gives.
+
+    Returns:
+        "done", "failed", or "undefined" where what was asked for does not exist; and the reason.
+    """
+    if failure is None:
+        return "done", ""
+    return "undefined" if failure.get("undefined") else "failed", str(failure["reason"])

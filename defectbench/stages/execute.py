@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from defectbench.config import UserError
+from defectbench.machine import uses_cuda
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context, JobFailed, disk_error, threads
 from defectbench.stages.fit import fit
@@ -33,11 +34,13 @@ def execute(job: Job, context: Context) -> None:
     """Do a job and write its result or its failure; afterwards one of the two exists.
 
     Raises:
-        UserError: the disk is full or cannot be written; nothing finished is lost.
+        UserError: the disk is full or cannot be written, or the device is not there; nothing finished is lost.
     """
     from defectbench.data.streams.arms import NothingToAdd
     from defectbench.stages.training import Diverged
 
+    # A device that is not there is no job's fault.
+    uses_cuda(str(context.machine.get("accelerator", "auto")))
     store = context.store
     with store.claim(job) as mine:
         if not mine:

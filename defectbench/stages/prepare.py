@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +12,7 @@ from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError
+from defectbench.files import tell_damage
 from defectbench.plan.job import Job
 from defectbench.rng import derive
 from defectbench.stages.context import Context, JobFailed
@@ -32,6 +35,7 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if "stand_in" in spec:
         drawn = dict(spec["stand_in"])
         drawn["seed"] = derive(drawn["seed"], "stand-in", product)
+        _drop_torn_standin(folder / "raw")
         order = Order(products=[product], **drawn)
         root = write_standin(spec["dataset"], folder / "raw", order)
     else:
@@ -69,6 +73,19 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "stand_in": manifest.stand_in,
         "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
     }
+
+
+def _drop_torn_standin(raw: Path) -> None:
+    """Delete a stand-in of this job whose marker was cut short: drawing refuses folders that hold something else."""
+    from defectbench.data.files.scanning import STANDIN_MARKER
+
+    marker = raw / STANDIN_MARKER
+    try:
+        json.loads(marker.read_text())
+    except (OSError, ValueError):
+        if raw.exists():
+            tell_damage(marker, "no marker of a stand-in", f"{raw.name}/ is drawn again")
+            shutil.rmtree(raw)
 
 
 def _counts(prepared: Any) -> dict[str, int]:

@@ -77,7 +77,9 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "remarks": list(found.remarks),
         "validation": plain(found.validation),
         "chosen_step": found.step,
+        "inspector": task.describe(),
         "better": json.loads(json.dumps(dict(cls.better))),
+        "parameters": sum(weight.numel() for weight in task.parameters()),
         "counts": {
             "real": chosen.n_real,
             "synthetic": chosen.n_synthetic,

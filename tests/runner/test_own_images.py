@@ -113,6 +113,7 @@ def test_contents_without_normals_to_be_put_on_are_refused_before_training(tmp_p
     for _ in range(2):  # a second run passes over what has been refused
         ended: list[str] = []
         board = SimpleNamespace(
+            begin=lambda *_: None,
             started=lambda job, ended=ended: ended.append(job.stage),
             progressed=lambda *_: None,
             ended=lambda *_: None,
@@ -201,7 +202,7 @@ def test_a_whole_table_runs_on_them(tmp_path):
         rows = [row for row in csv.DictReader(file) if row["method"] == "Memoriser"]
     assert {row["status"] for row in rows} == {"ok"}
     assert {(row["dataset"], row["subset"], row["stand_in"]) for row in rows} == {
-        ("Folder of images", product, "no")
+        (data.name, product, "no")
     }
 
 

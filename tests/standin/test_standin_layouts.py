@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from defectbench.config import UserError
+from defectbench.data.files.boxes import read_boxes
 from defectbench.data.files.decoding import decode_image, decode_mask_values
 from defectbench.data.files.mask_parts import decode_merged, mask_files
 from defectbench.data.files.scanning import STANDIN_MARKER
@@ -23,7 +24,18 @@ from defectbench.standin import write_standin
 from defectbench.standin.order import Order
 from defectbench.standin.shares import allot, oblong
 
-NAMES = ("mvtec_loco", "dagm2007", "kolektor_sdd2", "kolektor_sdd", "codebrim", "sdi", "visa")
+NAMES = (
+    "mvtec_loco",
+    "dagm2007",
+    "kolektor_sdd2",
+    "kolektor_sdd",
+    "codebrim",
+    "sdi",
+    "visa",
+    "neu_det",
+    "x_sdd",
+)
+WITHOUT_NORMALS = ("neu_det", "x_sdd")
 FEW = {
     "mvtec_loco": ["screw_bag", "juice_bottle"],
     "dagm2007": ["Class1", "Class8"],
@@ -105,7 +117,7 @@ def test_the_caller_chooses_how_many(name: str, tmp_path: Path) -> None:
     normal = table[~manifest.defective & (table["split"].isin(["", "train"]))]
     if name == "codebrim":
         normal = normal[normal["folder"] == "background"]
-    assert len(normal) == 7
+    assert len(normal) == (0 if name in WITHOUT_NORMALS else 7)
     for product in manifest.products:
         for defect in adapter.defects[product]:
             held = sum(defect in d for d in table.loc[table["product"] == product, "defects"])
@@ -242,6 +254,38 @@ def test_visa_ids_lists_and_splits(drawn: dict[str, Path]) -> None:
         assert len(rows) == len(table)
         trained = [row for row in rows if row["label"] == "anomaly" and row["split"] == "train"]
         assert bool(trained) == (setup != "1cls")
+
+
+def test_neu_det_boxes_second_defects_and_twins(tmp_path: Path) -> None:
+    root = draw("neu_det", tmp_path / "n", defective=9)
+    table = dataset("neu_det").scan(root).table.set_index("id")
+    boxes = {name: read_boxes(text) for name, text in table["boxes"].items()}
+    assert min(map(len, boxes.values())) >= 1
+    assert [b[:4] for b in boxes["crazing_1"]] == [(0, 0, 32, 32)]
+    several = [name for name, found in boxes.items() if len({b.name for b in found}) > 1]
+    assert sorted(name.rpartition("_")[2] for name in several) == ["2"] * 6
+    assert table["defects"].map(len).eq(1).all()
+    assert table.loc["patches_1", "group"] == table.loc["patches_9", "group"]
+    assert table["group"].nunique() == len(table) - 1
+    assert "<folder>rs</folder>" in (root / "ANNOTATIONS/rolled-in_scale_1.xml").read_text()
+
+
+def test_x_sdd_blanks_formats_sizes_and_copies(drawn: dict[str, Path]) -> None:
+    manifest = scan(drawn, "x_sdd")
+    table = manifest.table
+    assert (drawn["x_sdd"] / "X-SDD/datas/oxide scale of plate system").is_dir()
+    png = table["image"].str.endswith(".png")
+    assert set(table.loc[png, "defects"]) == {("finishing roll printing",)}
+    assert (
+        len({decode_image(manifest.root / p).shape for p in table["image"]}) == 1
+    )  # 32 px is least
+    wide = dataset("x_sdd").scan(draw("x_sdd", drawn["x_sdd"].parent / "wide", size=64))
+    assert {decode_image(wide.root / p).shape[:2] for p in wide.table["image"]} == {
+        (64, 64),
+        (64, 61),
+    }
+    twins = table[table["group"].duplicated(keep=False)]
+    assert list(twins["id"]) == ["red iron/2001", "red iron/2004"]
 
 
 def test_every_standin_says_what_it_is(drawn: dict[str, Path]) -> None:

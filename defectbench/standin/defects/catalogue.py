@@ -18,6 +18,7 @@ from defectbench.standin.defects import (
     metal,
     planar,
     snacks,
+    steel,
     surfaces,
     wares,
 )
@@ -67,6 +68,23 @@ PAINTINGS: dict[str, dict[str, Painting]] = {
     **{
         product: {"scratches": metal.scratches, "spots": metal.spots}
         for product in ("sdi_a", "sdi_b", "sdi_c")
+    },
+    "hot_rolled_steel": {
+        "crazing": steel.crazing,
+        "inclusion": steel.inclusion,
+        "patches": steel.patches,
+        "pitted_surface": steel.pitted_surface,
+        "rolled-in_scale": steel.rolled_in_scale,
+        "scratches": steel.scratches,
+    },
+    "hot_rolled_strip": {
+        "finishing roll printing": steel.roll_printing,
+        "iron sheet ash": steel.sheet_ash,
+        "oxide scale of plate system": steel.plate_scale,
+        "oxide scale of temperature system": steel.temperature_scale,
+        "red iron": steel.red_iron,
+        "slag inclusion": steel.slag,
+        "surface scratch": steel.surface_scratch,
     },
     "bottle": {
         "broken_large": wares.bottle_broken_large,

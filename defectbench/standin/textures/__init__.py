@@ -18,6 +18,7 @@ from defectbench.standin.textures import (
     metal,
     planar,
     snacks,
+    steel,
     surfaces,
     wares,
 )
@@ -37,6 +38,8 @@ _DRAWINGS: dict[str, Drawing] = {
     "sdi_a": metal.sdi_a,
     "sdi_b": metal.sdi_b,
     "sdi_c": metal.sdi_c,
+    "hot_rolled_steel": steel.hot_rolled_steel,
+    "hot_rolled_strip": steel.hot_rolled_strip,
     "bottle": wares.bottle,
     "cable": hardware.cable,
     "capsule": wares.capsule,
