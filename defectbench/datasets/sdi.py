@@ -41,6 +41,7 @@ class SDI(Dataset):
     """
 
     folder = "sdi"
+    revision = 2
     title = "SDI"
     citation = (
         "Wang, Hoppe, Monari, Huber: Defect Transfer GAN: Diverse Defect Synthesis for Data Augmentation, BMVC 2022, "

@@ -79,6 +79,7 @@ class DtGan(Generator):
     )
     mask_source: ClassVar[MaskSource] = "anchor"
     power_of_two: ClassVar[bool] = True
+    revision: ClassVar[int] = 2
     least_size: ClassVar[int] = 32
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 16,
@@ -209,10 +210,8 @@ class DtGan(Generator):
         """All terms of the generator (eqs. 1 to 7) for two defects of each target domain."""
         separated = self.generator.separate(task.image)
         behind = self.generator.render(separated.background)
-        fake = self.generator(behind, one)
-        with torch.no_grad():  # as StarGAN v2 detaches the image that another is to differ from
-            mixed = Defect(one.shape, two.style), Defect(two.shape, one.style), two
-            others = self.generator(behind, *mixed).chunk(3)
+        mixed = Defect(one.shape, two.style), Defect(two.shape, one.style)
+        fake, *others = self.generator(behind, one, *mixed, two).chunk(4)
         verdict = self.critic(fake)
         adversarial = losses.logistic_generator(pick(verdict.domains, task.target))
         defect, product = self.class_losses(verdict, task.target, task.product)
@@ -221,7 +220,7 @@ class DtGan(Generator):
         again = self.generator.separate(fake)
         recover = losses.l1(found.shape, one.shape) + losses.l1(found.style, one.style)  # eq. 2
         shape = losses.l1(separated.shape, original.shape) + losses.l1(again.shape, found.shape)
-        diversity = losses.diversity([fake, *others])  # eq. 4: six pairs
+        diversity = losses.diversity([fake, *others])  # eq. 4: six pairs, all of them learned from
         back = self.generator(self.generator.render(again.background), original)
         cycle = losses.l1(back, task.image)  # eq. 5
         self.report(

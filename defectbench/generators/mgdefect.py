@@ -51,12 +51,13 @@ class MGDefect(Generator):
         "IEEE Transactions on Multimedia 2025; reconstruction from the abstract"
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
-    reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    reads: ClassVar[frozenset[str]] = frozenset()
     takes: ClassVar[frozenset[str]] = frozenset({"mask", "interpolation"})
     mask_source: ClassVar[MaskSource] = "input"
     power_of_two: ClassVar[bool] = True
     least_size: ClassVar[int] = 16
     needs_masks: ClassVar[bool] = True
+    revision: ClassVar[int] = 2
     tiny: ClassVar[Mapping[str, Any]] = {
         "channel_base": 256,
         "channel_max": 16,

@@ -45,6 +45,7 @@ class StyleGAN2(Generator):
         channel_max: int = 512,
         latents: int = 512,
         mapping_layers: int = 2,
+        conditional: bool = True,
         lr: float = 0.0025,
         r1_scale: float = 0.0002,
         r1_every: int = 16,
@@ -67,6 +68,7 @@ class StyleGAN2(Generator):
             channel_max: upper limit of channels.
             latents: length of z and of w.
             mapping_layers: fully connected layers of the mapping.
+            conditional: whether the networks are told defects and products; without, what is asked for is not heard.
             lr: Adam's learning rate, of both players.
             r1_scale: R1's gamma is this times `size^2 / batch`.
             r1_every: steps between gradient penalties.
@@ -84,7 +86,8 @@ class StyleGAN2(Generator):
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
-        labels = label_length(len(self.defects), len(self.products))
+        labels = label_length(len(self.defects), len(self.products)) if conditional else 0
+        self.conditional = conditional
         widths = {"base": channel_base, "most": channel_max}
         self.game = StyleGame(
             StyleGenerator(
@@ -116,6 +119,8 @@ class StyleGAN2(Generator):
 
     def label(self, asked: Batch | Request) -> Tensor | None:
         """Tell the networks what is shown, (B, labels)."""
+        if not self.conditional:
+            return None
         return label_vector(asked["defects"], asked["product"], len(self.products))
 
     def training_step(self, batch: TrainBatch, step: int) -> None:

@@ -70,17 +70,27 @@ def test_backgrounds_are_painted_once_and_defects_replace_the_split_channels():
     assert not torch.allclose(both[:2], both[2:], atol=1e-2)
 
 
+def _all_pairs(module, task, ones):
+    behind = module.generator.render(module.generator.separate(task.image).background)
+    images = [module.generator(behind, Defect(c.shape, s.style)) for c in ones for s in ones]
+    return sum((a - b).abs().mean() for i, a in enumerate(images) for b in images[i + 1 :])
+
+
 def test_diversity_counts_six_pairs_of_mixed_shapes_and_styles():
     module = build(DtGan)
     task = exchange(train_batch(module.streams))
     ones = [Defect(torch.randn(8, 4, 4, 4), torch.randn(8, 4)) for _ in range(2)]
     module.generator_loss(task, *ones)
-    behind = module.generator.render(module.generator.separate(task.image).background)
-    with torch.no_grad():
-        images = [module.generator(behind, Defect(c.shape, s.style)) for c in ones for s in ones]
-    pairs = [(a - b).abs().mean() for i, a in enumerate(images) for b in images[i + 1 :]]
-    assert len(pairs) == 6
-    assert torch.allclose(module.losses["generator_diversity"], sum(pairs), rtol=1e-4)
+    pairs = _all_pairs(module, task, ones)
+    assert torch.allclose(module.losses["generator_diversity"], pairs, rtol=1e-4)
+    expected = torch.autograd.grad(_all_pairs(module, task, ones), module.generator.out.weight)[0]
+    module.diversity_weight, module.clock.budget = (
+        1e6,
+        100,
+    )  # beside which the other terms are nothing
+    total = module.generator_loss(task, *ones)
+    found = torch.autograd.grad(-total / 1e6, module.generator.out.weight)[0]
+    assert torch.allclose(found, expected, atol=1e-3 * expected.abs().max())
     same = Defect(ones[0].shape, ones[0].style)
     module.generator_loss(task, same, same)
     assert module.losses["generator_diversity"].abs() < 1e-5

@@ -57,6 +57,20 @@ def test_without_a_mask_one_is_made_by_the_label() -> None:
     assert not torch.equal(made["mask"], other["mask"])
 
 
+def test_it_reads_no_normal_image_and_draws_its_own_background() -> None:
+    assert "normal" not in MGDefect.reads
+    model = build(MGDefect)
+    asked = Request(
+        defects=torch.eye(3), product=torch.zeros(3).long(), mask=torch.zeros(3, 1, 32, 32)
+    )
+    made = sample(model, asked)["image"]
+    asked["normal"] = torch.ones(3, 3, 32, 32)
+    assert torch.equal(made, sample(model, asked)["image"])
+    z = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(0))[0]
+    with torch.no_grad():
+        assert torch.allclose(made, model.backbone(z).clamp(-1, 1), atol=1e-5)
+
+
 def test_the_name_says_what_it_is() -> None:
     assert MGDefect.title == "MGDefect (reconstruction)"
     assert "reconstruction from the abstract" in MGDefect.paper
