@@ -214,11 +214,17 @@ def _dcdgan_c(sides: Sides) -> None:
                 sides.put(parts, "test")
 
 
+SDI_NORMALS = {"A": 40, "B": 30, "C": 35}
+"""Normal test images beside the 70 defective ones of each product of SDI, from the digits of DT-GAN's error rates."""
+
+
 def _sdi_dt_gan(sides: Sides) -> None:
     """DT-GAN on SDI: 50 images of each defect held out, of these 30 % validate and 70 % test.
 
-    Published sides are kept. Departs: of normal images, for which none is published, as many are held out as there are
-    held-out defects of the product. Where a defect has fewer than 150 images, a third of them is held out.
+    Published sides are kept. Normal images, for which none is published, are held out such that beside 70 defective ones
+    40, 30 and 35 test in products A, B and C: every printed error rate is a multiple of one over five times 110, 100 and
+    105 images. Of other products as many are held out as defects. Where a defect has fewer than 150 images, a third of
+    them is held out.
     """
     held_out: Counter[str] = Counter()
     normals = []
@@ -235,7 +241,8 @@ def _sdi_dt_gan(sides: Sides) -> None:
             held_out[product] += wanted
     for stratum in normals:
         if not sides.keep_published(stratum):
-            wanted = min(held_out[stratum[0]], count(sides.strata[stratum]) // 2)
+            wanted = round(held_out[stratum[0]] * SDI_NORMALS.get(stratum[0], 70) / 70)
+            wanted = min(wanted, count(sides.strata[stratum]) // 2)
             _hold_out(sides, sides.shuffled(stratum, "sdi_dt_gan"), wanted)
 
 

@@ -230,7 +230,9 @@ def sdi_like() -> Manifest:
 def test_sdi_dt_gan_keeps_what_is_published_and_divides_the_normals() -> None:
     done = split(sdi_like(), "sdi_dt_gan").of_products("A")
     assert sides(done, "scratches") == {"train": 70, "val": 15, "test": 35}
-    assert sides(done, "good") == {"train": 300, "val": 30, "test": 70}
+    assert sides(done, "good") == {"train": 343, "val": 17, "test": 40}
+    of_b = split(sdi_like(), "sdi_dt_gan").of_products("B")
+    assert sides(of_b, "good") == {"train": 357, "val": 13, "test": 30}
 
 
 def test_sdi_dt_gan_holds_out_where_nothing_is_published() -> None:
@@ -244,7 +246,7 @@ def test_subset_reduces_one_product_only() -> None:
     done = split(sdi_like(), "subset(20 of A)")
     assert sides(done.of_products("A"), "scratches") == {"train": 20, "val": 15, "test": 35}
     assert sides(done.of_products("B"), "scratches") == {"train": 70, "val": 15, "test": 35}
-    assert sides(done.of_products("A"), "good")["train"] == 300
+    assert sides(done.of_products("A"), "good")["train"] == 343
 
 
 def test_few_shot_counts_validation_among_its_images() -> None:
