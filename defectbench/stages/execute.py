@@ -16,6 +16,7 @@ from defectbench.stages.fit import fit
 from defectbench.stages.prepare import prepare_images
 from defectbench.stages.sample import sample
 from defectbench.stages.score import score
+from defectbench.stages.select import read_foreign, select
 from defectbench.stages.task import train_and_test
 from defectbench.store.provenance import provenance
 
@@ -24,6 +25,8 @@ STAGES: Mapping[str, Stage] = {
     "prepare": prepare_images,
     "fit": fit,
     "sample": sample,
+    "select": select,
+    "foreign": read_foreign,
     "score": score,
     "task": train_and_test,
 }
