@@ -30,13 +30,14 @@ PACKAGE = ROOT / "defectbench"
 
 # --- who may import whom ---------------------------------------------------------------------------
 
-GROUND = {"batch", "rng", "config", "names"}
+GROUND = {"batch", "rng", "config", "files", "names"}
 SIBLINGS = {"generators", "data", "tasks", "metrics"}
 MAY_IMPORT = {
     "imaging": set(),
     "batch": set(),
     "rng": set(),
     "config": set(),
+    "files": set(),
     "names": {"config"},
     "nn": GROUND | {"imaging"},
     **dict.fromkeys(SIBLINGS, GROUND | {"imaging", "nn"}),

@@ -25,6 +25,7 @@ from typing import Any
 
 from defectbench.bench.job import Job
 from defectbench.bench.stages import STAGES, Context, JobFailed
+from defectbench.bench.surroundings import without_cluster
 from defectbench.bench.training import LAST, Diverged, Machine
 from defectbench.config import UserError
 
@@ -105,7 +106,7 @@ def _start(number: int, port: int, job: Job, context: Context, log: int) -> Rank
         pass_fds=[theirs.fileno()],
         start_new_session=True,  # Ctrl-C is the parent's to hear
         env={
-            **os.environ,
+            **without_cluster(os.environ),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "NODE_RANK": "0",

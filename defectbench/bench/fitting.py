@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from defectbench import names
+from defectbench.files import replacing
 from defectbench.rng import derive
 
 if TYPE_CHECKING:
@@ -35,17 +35,21 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.bench.fit_checks import check_fit, trained_labels
     from defectbench.bench.training import (
         LAST,
+        STATE,
         Machine,
         fit_generator,
         initialised,
+        read_reached,
         save_generator,
+        save_plain,
     )
     from defectbench.data.module import DefectData, ImageSet, Stream, View, contents_background
     from defectbench.data.prepare import Prepared
 
     machine = Machine(**context.machine)
     last = folder / LAST
-    if "shared" in job.parents and machine.rank is None and not last.exists():
+    begun = read_reached(folder) is not None
+    if "shared" in job.parents and machine.rank is None and not begun:
         _take_up(job.parents["shared"], folder, context.store)
     if machine.devices > 1 and machine.rank is None:
         from defectbench.bench.distributed import fit_on_devices
@@ -104,7 +108,8 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if shared:
         if machine.leads:
             content = torch.load(last, map_location="cpu", weights_only=True)
-            torch.save({"state_dict": content["state_dict"]}, folder / SHARED)
+            kept = {STATE: content.get("callbacks", {}).get(STATE, {})}
+            save_plain({"state_dict": content["state_dict"], "callbacks": kept}, folder / SHARED)
     else:
         told["view"] = {"name": view.name, "background": view.background, "dilate": view.dilate}
         told["mask_sources"] = masks
@@ -116,13 +121,11 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
 
 def _take_up(shared: str, folder: Path, store: Store) -> None:
-    """Put the end of the shared stages where a fit looks for its own last checkpoint, and their curves with it."""
-    from defectbench.bench.training import CURVES, LAST
+    """Put the end of the shared stages, which holds their curves, where a fit looks for its own last checkpoint."""
+    from defectbench.bench.training import LAST
 
-    for source, name in ((CURVES, CURVES), (SHARED, LAST)):  # the checkpoint last: it says "begun"
-        temporary = folder / f".{name}.tmp"
-        shutil.copyfile(store.folder(shared) / source, temporary)
-        os.replace(temporary, folder / name)
+    with replacing(folder / LAST) as temporary:
+        shutil.copyfile(store.folder(shared) / SHARED, temporary)
 
 
 def _background(view: Mapping[str, Any], defects: Any, choose: Callable[[Any], int]) -> int:

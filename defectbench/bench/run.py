@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from defectbench.bench.executors import Board, Executor
 from defectbench.bench.gain import GAIN_COLUMNS, gains
 from defectbench.bench.job import Job
 from defectbench.bench.learning_curve import curves, draw_learning_curves
+from defectbench.bench.machine import told_device
 from defectbench.bench.plan import Plan, Source, make_plan
 from defectbench.bench.records import read_records, records_path, told_leaks, update_records
 from defectbench.bench.report import LEADERBOARD_COLUMNS, leaderboard, markdown
@@ -21,6 +21,7 @@ from defectbench.bench.spec import TableSpec
 from defectbench.bench.spec_loading import load_table
 from defectbench.bench.store import Store
 from defectbench.config import UserError
+from defectbench.files import write_text
 
 Say = Callable[[str], None]
 
@@ -57,7 +58,7 @@ class Outcome:
         reused: jobs that were done, or had failed, before.
         done: jobs done now.
         failed: reasons of failed jobs that another try might not meet, by label.
-        lost: reasons of those that would fail again (divergence, bad input), by label: the cells say so too.
+        lost: reasons of those that would fail again (divergence, bad input), by label.
         files: what was written.
     """
 
@@ -137,12 +138,14 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
             f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
         )
     needed = plan.needed(cells)
+    store.mend(needed)
     for key in needed:
         store.forgive(key, all_reasons=options.retry)
     todo = waiting(needed, store)
-    for key in needed:
-        store.result(key)  # a corrupt result is refused before anything runs
     if todo:
+        say(told_device(options.machine))
+        if executor.about:
+            say(executor.about)
         from defectbench.bench.stages import Context
 
         context = Context(store, options.data, options.machine, options.tensorboard)
@@ -250,10 +253,7 @@ def write_if_changed(path: Path, text: str) -> bool:
     """
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
     return True
 
 
@@ -309,7 +309,10 @@ def write_leaderboard(out: Path) -> Path:
     printed = published()
     for path in sorted((out / "records").glob("*.jsonl")):
         lines = read_records(path)
-        plan = [line for line in lines if line["kind"] == "plan"][-1]
+        plans = [line for line in lines if line["kind"] == "plan"]
+        if not plans:
+            continue  # a damaged file; it was named when it was read
+        plan = plans[-1]
         tasks |= {f"{plan['table']}|{cell['model']}": cell["task"] for cell in plan["cells"]}
         rows += collect(lines, printed)
     path = out / "leaderboard.csv"
@@ -328,7 +331,8 @@ def recollect(out: Path) -> list[Path]:
         raise UserError(
             f"{out / 'records'}: no records; run a table first, or give its folder with --out"
         )
-    written = [file for path in paths for file in write_table(path, out)]
+    planned = [p for p in paths if any(line["kind"] == "plan" for line in read_records(p))]
+    written = [file for path in planned for file in write_table(path, out)]
     return [*written, write_leaderboard(out)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import traceback
 import warnings
@@ -17,6 +18,7 @@ from defectbench.bench.job import Job
 from defectbench.bench.provenance import provenance
 from defectbench.bench.store import Store
 from defectbench.config import UserError
+from defectbench.files import tell_damage
 from defectbench.rng import derive
 
 Progress = Callable[[int, int], None]
@@ -49,11 +51,13 @@ def execute(job: Job, context: Context) -> None:
     """Do a job and write its result or its failure; afterwards one of the two exists.
 
     Raises:
-        UserError: the disk is full or cannot be written; nothing finished is lost.
+        UserError: the disk is full or cannot be written, or the device is not there; nothing finished is lost.
     """
+    from defectbench.bench.machine import uses_cuda
     from defectbench.bench.training import Diverged
     from defectbench.data.arms import NothingToAdd
 
+    uses_cuda(str(context.machine.get("accelerator", "auto")))  # no job's fault if it is not there
     store = context.store
     with store.claim(job) as mine:
         if not mine:
@@ -113,6 +117,7 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if "stand_in" in spec:
         drawn = dict(spec["stand_in"])
         drawn["seed"] = derive(drawn["seed"], "stand-in", product)
+        _drop_torn_standin(folder / "raw")
         root = dataset.standin(folder / "raw", products=[product], **drawn)
     else:
         found = dataset.find(context.data_root) if context.data_root else None
@@ -149,6 +154,19 @@ def _prepare(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "stand_in": manifest.stand_in,
         "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
     }
+
+
+def _drop_torn_standin(raw: Path) -> None:
+    """Delete a stand-in of this job whose marker was cut short: drawing refuses folders that hold something else."""
+    from defectbench.data.scanning import STANDIN_MARKER
+
+    marker = raw / STANDIN_MARKER
+    try:
+        json.loads(marker.read_text())
+    except (OSError, ValueError):
+        if raw.exists():
+            tell_damage(marker, "no marker of a stand-in", f"{raw.name}/ is drawn again")
+            shutil.rmtree(raw)
 
 
 def _counts(prepared: Any) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -156,6 +155,7 @@ def prepare(
 
     Example: `defectbench data prepare mvtec_ad --data /datasets --product wood --size 256 --split one_third --out cache/wood`
     """
+    from defectbench.bench.machine import cores
     from defectbench.data.prepare import CHUNK
     from defectbench.data.prepare import prepare as decode
 
@@ -164,8 +164,8 @@ def prepare(
     _keep_out(out, folder, "--out")
     manifest = _split(dataset.scan(folder, product), split, seed)
     if workers is None:
-        cores = min(os.cpu_count() or 1, -(-len(manifest) // CHUNK))
-        workers = cores if cores > 1 else 0
+        useful = min(cores()[0], -(-len(manifest) // CHUNK))
+        workers = useful if useful > 1 else 0
     before = _stamp(out / "prepared.json")
     with _bar("decoding", quiet=as_json) as progress:
         prepared = decode(

@@ -94,12 +94,15 @@ def fit(
 
     Example: `defectbench fit dcdgan_c --product wood --view contents --images 8000 --set base=16 --out runs/wood`
     """
+    from defectbench.bench.executors import ending
     from defectbench.bench.job import Job
+    from defectbench.bench.machine import check_accelerator, told_device
     from defectbench.bench.planning import PREPARE_REVISION
     from defectbench.bench.stages import Context, execute
     from defectbench.bench.store import Store
     from defectbench.cli.board import LiveBoard
 
+    check_accelerator(accelerator)
     entry = names.find("generators", generator)
     arguments = parse_settings(settings or [])
     entry.check(arguments, f"--set {generator}")
@@ -157,6 +160,8 @@ def fit(
     store = Store(out / "jobs")
     store.open()
     machine = {"accelerator": accelerator, "devices": devices}
+    errors.print(told_device(machine), markup=False)
+    store.mend(j.id for j in (prepare, job))
     with LiveBoard(console) as board:
         board.begin({j.id: j for j in (prepare, job)}, 0)
         for each in (prepare, job):
@@ -168,7 +173,7 @@ def fit(
 
             execute(each, Context(store, data, machine, tensorboard, progress))
             failure = store.failure(each.id)
-            board.ended(each, "failed" if failure else "done", failure["reason"] if failure else "")
+            board.ended(each, *ending(failure))
             if failure:
                 raise UserError(f"{each.label}: {failure['reason']}")
     for path in [*store.folder(job.id).glob("grid-*.png"), store.folder(job.id) / "losses.csv"]:

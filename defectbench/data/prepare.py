@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from defectbench.data.mask_parts import decode_merged
 from defectbench.data.prepared import FILES, REVISION, Prepared, is_whole
 from defectbench.data.windows import MIN_DEFECT, Window, defect_windows, normal_windows
 from defectbench.data.workers import Runner, runner
+from defectbench.files import flush, tell_damage
 
 __all__ = ["Options", "Prepared", "prepare"]
 
@@ -251,15 +252,13 @@ def _table(manifest: Manifest, windows: list[list[Window]]) -> pd.DataFrame:
 def begin_cache(partial: Path, plan: str, images: int, size: int) -> None:
     """Lay out empty arrays, unless a killed run of the same plan left them."""
     note = partial / "plan"
-    if note.is_file() and note.read_text() == plan:
+    shapes = {"images.npy": (images, size, size, 3), "masks.npy": (images, size, size)}
+    if note.is_file() and note.read_text() == plan and _as_long(partial, shapes):
         return
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    for name, shape in (
-        ("images.npy", (images, size, size, 3)),
-        ("masks.npy", (images, size, size)),
-    ):
+    for name, shape in shapes.items():
         with (partial / name).open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -271,6 +270,25 @@ def begin_cache(partial: Path, plan: str, images: int, size: int) -> None:
                 )  # a full disk shows now, not hours later
             file.truncate(total)
     note.write_text(plan)
+
+
+def _as_long(partial: Path, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Say whether the arrays of an unfinished cache are as long as they were made; names the first that is not."""
+    for name, shape in shapes.items():
+        path = partial / name
+        try:
+            with path.open("rb") as file:
+                np.lib.format.read_magic(file)
+                np.lib.format.read_array_header_1_0(file)
+                wanted = file.tell() + int(np.prod(shape))
+            there = path.stat().st_size
+        except (OSError, ValueError) as error:
+            tell_damage(path, error, "this cache is made again")
+            return False
+        if there != wanted:
+            tell_damage(path, f"{there} bytes of {wanted}", "this cache is made again")
+            return False
+    return True
 
 
 def _fill(
@@ -362,6 +380,8 @@ def finish_cache(
     written["defects"] = written["defects"].map(LIST_SEPARATOR.join)
     written.to_csv(partial / "table.csv", index=False, lineterminator="\n")
     (partial / "prepared.json").write_text(json.dumps(header, indent=1) + "\n")
+    for name in FILES:
+        flush(partial / name)
     for name in ("plan", "done"):
         (partial / name).unlink(missing_ok=True)
     old = folder.with_name(f"{folder.name}.old")

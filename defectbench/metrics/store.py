@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from defectbench.files import replacing, set_aside
 from defectbench.metrics.base import Array
 from defectbench.metrics.features import FeatureExtractor
 from defectbench.metrics.images import HeldImages, ImageSet, Pixels
@@ -147,7 +146,7 @@ class FeatureStore:
 
     def _done(self, path: Path, chunk: int) -> bool:
         """Whether a chunk is on disk, alone or in the joined file."""
-        return path.is_file() or self._part(path, chunk).is_file()
+        return is_whole(path) or is_whole(self._part(path, chunk))
 
     def _part(self, path: Path, chunk: int) -> Path:
         """File of one chunk; chunks of other sizes lie in another folder."""
@@ -181,14 +180,8 @@ class FeatureStore:
 
     def _write(self, path: Path, rows: Array) -> None:
         """Write an array under a temporary name and rename it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.save(file, rows)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, rows)
 
     def _join(self, path: Path, images: ImageSet) -> bool:
         """Join the chunks of a set if all are there; afterwards they are deleted.
@@ -210,7 +203,7 @@ class FeatureStore:
 
     def _distances(self, path: Path, images: ImageSet, net: Lpips, device: str) -> Array:
         """Stored distances of a set, computed now where they are missing."""
-        if not path.is_file():
+        if not is_whole(path):
             net.to(device)
             if fits(net, images, len(images), budget=self.budget):
                 pairs = stored(within(net, images, budget=self.budget))
@@ -218,6 +211,18 @@ class FeatureStore:
                 pairs = grouped_distances(net, images)
             self._write(path, pairs)
         return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an array is on disk; one that is damaged is set aside."""
+    if not path.is_file():
+        return False
+    try:
+        np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        set_aside(path, error)
+        return False
+    return True
 
 
 def _forward(

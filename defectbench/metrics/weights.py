@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from defectbench.config import UserError
+from defectbench.files import replacing
 
 FOLDER_VARIABLE = "DEFECTBENCH_WEIGHTS"
 OFFLINE_VARIABLE = "DEFECTBENCH_OFFLINE"
@@ -148,23 +149,19 @@ def _absent(weights: WeightFile, reason: str) -> UserError:
 def _download(weights: WeightFile, path: Path) -> None:
     """Fetch to a temporary file beside `path`, check, and move into place."""
     digest = hashlib.sha256()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with (
-            urllib.request.urlopen(weights.url, timeout=PATIENCE) as source,
-            temporary.open("wb") as file,
-        ):
-            while block := source.read(CHUNK):
-                digest.update(block)
-                file.write(block)
-        if not digest.hexdigest().startswith(weights.sha256):
-            raise _absent(weights, f"what was sent has SHA-256 {digest.hexdigest()[:16]}…")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            with (
+                urllib.request.urlopen(weights.url, timeout=PATIENCE) as source,
+                temporary.open("wb") as file,
+            ):
+                while block := source.read(CHUNK):
+                    digest.update(block)
+                    file.write(block)
+            if not digest.hexdigest().startswith(weights.sha256):
+                raise _absent(weights, f"what was sent has SHA-256 {digest.hexdigest()[:16]}…")
     except (OSError, ValueError) as error:
         raise _absent(weights, str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def inventory() -> list[tuple[str, str]]:

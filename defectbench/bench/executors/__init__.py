@@ -7,7 +7,7 @@ blocked; all others complete.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from defectbench.bench.job import Job
 from defectbench.bench.stages import Context
@@ -23,11 +23,17 @@ class Board(Protocol):
         """A running job came this far."""
 
     def ended(self, job: Job, state: str, reason: str = "") -> None:
-        """A job is done, failed, or blocked by a failed parent."""
+        """A job is done, failed, undefined (see `ending`), or blocked by a failed parent."""
 
 
 class Executor(Protocol):
-    """Does jobs."""
+    """Does jobs.
+
+    Attributes:
+        about: what a user should know of it before it begins, in one line; "" if nothing.
+    """
+
+    about: str
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do all `jobs` (parents first in the mapping); those already done are passed over.
@@ -35,6 +41,20 @@ class Executor(Protocol):
         Raises:
             UserError: no job can go on, e.g. the disk is full.
         """
+
+
+def ending(failure: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Say how a job has ended, in the words that its cells in the CSV use, and why.
+
+    Args:
+        failure: what `Store.failure` gives.
+
+    Returns:
+        "done", "failed", or "undefined" where what was asked for does not exist; and the reason.
+    """
+    if failure is None:
+        return "done", ""
+    return "undefined" if failure.get("undefined") else "failed", str(failure["reason"])
 
 
 def block_if_hopeless(job: Job, context: Context) -> str:

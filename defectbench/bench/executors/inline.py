@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from defectbench.bench.executors import Board, block_if_hopeless
+from defectbench.bench.executors import Board, block_if_hopeless, ending
 from defectbench.bench.job import Job
 from defectbench.bench.stages import Context, execute
 
 
 class Inline:
     """One job at a time, here."""
+
+    about = ""
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do the jobs in their order."""
@@ -29,4 +31,4 @@ class Inline:
 
             execute(job, replace(context, progress=progress))
             failure = context.store.failure(job.id)
-            board.ended(job, "failed" if failure else "done", failure["reason"] if failure else "")
+            board.ended(job, *ending(failure))
