@@ -24,7 +24,7 @@ from defectbench.bench.training import (
     load_or_set_aside,
     read_curve,
     read_reached,
-    restore_curve,
+    restore_files,
     save_last,
     save_plain,
     seed_step,
@@ -180,7 +180,7 @@ def train_task(
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / LAST
     reached = _reached(folder)
-    restore_curve(folder, reached)
+    restore_files(folder, reached)
     task.clock.enter(0, steps)
     if reached and reached.step >= steps:
         content = torch.load(last, map_location="cpu", weights_only=True)

@@ -138,7 +138,7 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
             f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
         )
     needed = plan.needed(cells)
-    store.mend(needed)
+    store.mend(needed.values())
     for key in needed:
         store.forgive(key, all_reasons=options.retry)
     todo = waiting(needed, store)
@@ -224,7 +224,9 @@ def write_table(records: Path, out: Path) -> list[Path]:
     figure_path = base.with_name(base.name + ".png")
     files = [csv_path, md_path, figure_path]
     changed = write_if_changed(csv_path, write_csv(rows))
-    if (changed or not figure_path.exists()) and any(row["arm"] != "score" for row in rows):
+    if (changed or not is_whole_picture(figure_path)) and any(
+        row["arm"] != "score" for row in rows
+    ):
         from defectbench.bench.figure import draw_figure
 
         draw_figure(plan, rows, figure_path)
@@ -232,7 +234,7 @@ def write_table(records: Path, out: Path) -> list[Path]:
     swept = curves(rows) if sweeps else {}
     if swept:
         curve_path = base.with_name(base.name + ".learning_curve.png")
-        if changed or not curve_path.exists():
+        if changed or not is_whole_picture(curve_path):
             title = f"{plan['table']}, preset {plan['preset']}"
             draw_learning_curves(swept, title, curve_path)
         files.append(curve_path)
@@ -243,6 +245,11 @@ def write_table(records: Path, out: Path) -> list[Path]:
         write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
         files.append(gain_path)
     return files
+
+
+def is_whole_picture(path: Path) -> bool:
+    """Say whether there is a PNG file that ends as one does."""
+    return path.exists() and path.read_bytes()[-12:-4] == b"\0\0\0\0IEND"
 
 
 def write_if_changed(path: Path, text: str) -> bool:
@@ -269,14 +276,14 @@ def write_pictures(plan: Plan, store: Store, out: Path) -> list[Path]:
             if parent is None:
                 continue
             grid = store.folder(parent) / "samples.png"
-            if grid.exists():
+            if is_whole_picture(grid):
                 samples.setdefault(cell.subset, grid)
         if not samples:
             continue
         slug = "".join(c if c.isalnum() else "_" for c in method).strip("_").lower()
         path = out / f"{plan.spec.name}.{plan.preset}.samples" / f"{slug}.png"
         newest = max(p.stat().st_mtime for p in samples.values())
-        if not path.exists() or path.stat().st_mtime < newest:
+        if not is_whole_picture(path) or path.stat().st_mtime < newest:
             _stack(samples, path)
         written.append(path)
     return written

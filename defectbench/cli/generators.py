@@ -161,7 +161,7 @@ def fit(
     store.open()
     machine = {"accelerator": accelerator, "devices": devices}
     errors.print(told_device(machine), markup=False)
-    store.mend(j.id for j in (prepare, job))
+    store.mend((prepare, job))
     with LiveBoard(console) as board:
         board.begin({j.id: j for j in (prepare, job)}, 0)
         for each in (prepare, job):
