@@ -26,7 +26,7 @@ Kind = Literal["generators", "datasets", "tasks"]
 PACKAGE = Path(__file__).parent
 KINDS: Mapping[str, tuple[str, str]] = {
     "generators": ("generators", "Generator"),
-    "datasets": ("data", "Dataset"),
+    "datasets": ("datasets", "Dataset"),
     "tasks": ("tasks", "Task"),
 }
 FROM_DATA = frozenset({"size", "defects", "products", "steps"})

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from defectbench.bench.drawing import Wish, draw
-from defectbench.bench.loading import load_generator, read_checkpoint
-from defectbench.data.prepared import Prepared
+from defectbench.data.cache.prepared import Prepared
 from defectbench.imaging.grid import grid
 from defectbench.imaging.masks import outline
+from defectbench.single.generate import Wish, draw
+from defectbench.stages.loading import load_generator, read_checkpoint
 
 PICTURES = Path(__file__).resolve().parent / "pictures" / "gallery"
 COLUMNS = 8

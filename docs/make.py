@@ -15,9 +15,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from defectbench import names
-from defectbench.data.base import Dataset
-from defectbench.data.checking import ANY, contact_sheet
-from defectbench.data.scanning import GOOD
+from defectbench.data.files.scanning import GOOD
+from defectbench.datasets.base import Dataset
+from defectbench.single.checking import ANY, contact_sheet
+from defectbench.standin import write_standin
+from defectbench.standin.order import Order
 
 DOCS = Path(__file__).resolve().parent
 PICTURES = DOCS / "pictures"
@@ -45,13 +47,16 @@ def stand_in_pictures() -> list[Path]:
     for picture, (name, products, defective, columns, side) in SHEETS.items():
         dataset: Dataset = names.find("datasets", name).load()()
         with tempfile.TemporaryDirectory() as folder:
-            root = dataset.standin(
+            root = write_standin(
+                name,
                 Path(folder) / dataset.folder,
-                size=2 * side,
-                normals=columns,
-                defective=defective,
-                seed=0,
-                products=products or None,
+                Order(
+                    size=2 * side,
+                    normals=columns,
+                    defective=defective,
+                    seed=0,
+                    products=products or None,
+                ),
             )
             manifest = dataset.scan(root)
             if len(manifest.products) > 3:  # a row per product is enough
@@ -82,7 +87,7 @@ def with_tables(text: str) -> str:
 
 
 def _overview() -> list[str]:
-    from defectbench.data.fetch import SOURCES
+    from defectbench.data.download.fetch import SOURCES
 
     lines = ["| name | dataset | products | licence | commercial use | `data fetch` |"]
     lines.append("|---|---|---|---|---|---|")

@@ -19,8 +19,10 @@ import torch
 from PIL import Image
 
 from defectbench import cli
+from defectbench.data.cache.prepared import Prepared
 from defectbench.data.manifest import Manifest
-from defectbench.data.prepared import Prepared
+from tests.running import finished, table  # noqa: F401  (fixtures)
+from tests.trees import mvtec, real_mtd  # noqa: F401  (fixtures)
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -109,7 +111,7 @@ def draw_tree(
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """A decoded cache at 32 px: bright and dark squares on noise."""
-    from defectbench.data.prepare import prepare
+    from defectbench.data.cache.prepare import prepare
 
     folder = tmp_path_factory.mktemp("squares")
     return prepare(draw_tree(folder / "raw"), folder / "cache", size=32)

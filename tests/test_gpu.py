@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from defectbench.bench.loading import load_generator
-from defectbench.bench.training import Machine, fit_generator, save_generator
+from defectbench.machine import Machine
 from defectbench.rng import torch_rng
-from tests.bench.conftest import TABLE, call
+from defectbench.stages.loading import load_generator
+from defectbench.stages.training import fit_generator, save_generator
 from tests.generators.test_contract import BATCH, GENERATORS, LEARNING, ask, build, data_for
+from tests.running import TABLE, call
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import graphlib
 import importlib
 import re
 import shlex
@@ -19,34 +20,62 @@ from typing import Any
 import pytest
 
 from defectbench import names
-from defectbench.bench.collect import printed_value, published
-from defectbench.bench.job import Job
-from defectbench.bench.plan import Plan, Source, make_plan
-from defectbench.bench.spec import NOT_IMPLEMENTED, TableSpec
-from defectbench.bench.spec_loading import load_table
+from defectbench.plan.job import Job
+from defectbench.plan.plan import Plan, Source
+from defectbench.plan.planner import make_plan
+from defectbench.report.collect import printed_value, published
+from defectbench.spec.loading import load_table
+from defectbench.spec.table import NOT_IMPLEMENTED, TableSpec
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "defectbench"
 
 # --- who may import whom ---------------------------------------------------------------------------
 
-GROUND = {"batch", "rng", "config", "files", "names"}
-SIBLINGS = {"generators", "data", "tasks", "metrics"}
-MAY_IMPORT = {
-    "imaging": set(),
+GROUND = {"batch", "rng", "config", "files", "machine", "names"}
+BELOW: dict[str, set[str]] = {
     "batch": set(),
     "rng": set(),
     "config": set(),
     "files": set(),
+    "machine": {"config"},
     "names": {"config"},
+    "imaging": set(),
+    "metrics": GROUND,
     "nn": GROUND | {"imaging"},
-    **dict.fromkeys(SIBLINGS, GROUND | {"imaging", "nn"}),
-    "bench": GROUND | {"imaging", "nn"} | SIBLINGS,
-    "cli": GROUND | {"imaging", "nn", "bench"} | SIBLINGS,
-    "__main__": {"cli"},
-    "__init__": set(),
+    "features": GROUND | {"metrics", "nn"},
+    "data": GROUND | {"imaging"},
+    "datasets": GROUND | {"imaging", "data"},
+    "standin": GROUND | {"imaging", "data", "datasets"},
+    "generators": GROUND | {"imaging", "nn", "standin"},
+    "tasks": GROUND | {"imaging", "nn", "metrics"},
+    "spec": GROUND | {"data", "metrics"},
+    "plan": GROUND | {"data", "metrics", "spec"},
+    "store": GROUND | {"plan"},
 }
+MODELS = {
+    "imaging",
+    "nn",
+    "features",
+    "metrics",
+    "data",
+    "datasets",
+    "standin",
+    "generators",
+    "tasks",
+}
+BELOW["stages"] = GROUND | MODELS | {"plan", "store"}
+BELOW["executors"] = GROUND | {"plan", "store", "stages"}
+BELOW["report"] = GROUND | {"metrics", "imaging", "spec", "plan", "store"}
+BELOW["single"] = GROUND | MODELS | {"spec", "plan", "store", "stages"}
+BELOW["runner"] = GROUND | MODELS | {"spec", "plan", "store", "stages", "executors", "report"}
+BELOW["api"] = BELOW["runner"] | {"runner", "single"}
+BELOW["cli"] = BELOW["api"] | {"api"}
+BELOW["__main__"] = {"cli"}
+BELOW["__init__"] = {"api"}
 """Rooms of the package and the rooms below each; a room may import itself too."""
+LARGEST_ROOM = 20
+ONE_FILE_PER_NAME = {"generators", "datasets", "tasks", "metrics"}
 
 
 @cache
@@ -54,9 +83,14 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Every module that a file imports, wherever in it, with the line."""
-    for node in ast.walk(tree(path)):
+def imports(path: Path, *, running: bool = False) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports, wherever in it, with the line; `running`: not those for type checkers alone."""
+    nodes = [tree(path)]
+    while nodes:
+        node: ast.AST = nodes.pop()
+        if running and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        nodes.extend(ast.iter_child_nodes(node))
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -66,6 +100,12 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 inner = PACKAGE.parent.joinpath(*module.split("."), alias.name)
                 is_module = inner.is_dir() or inner.with_suffix(".py").is_file()
                 yield node.lineno, f"{module}.{alias.name}" if is_module else module
+
+
+def dotted(path: Path) -> str:
+    """The name of a module, as imports say it."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def room(path: Path) -> str:
@@ -85,32 +125,45 @@ def sources(folder: Path = PACKAGE) -> list[Path]:
 
 def test_every_room_is_known():
     found = {room(path) for path in sources()}
-    assert found == set(MAY_IMPORT), "a new folder or module needs its place in the import law"
+    assert found == set(BELOW), "a new folder or module needs its place in the import law"
 
 
 def test_nobody_imports_upwards_or_sideways():
     wrong = []
     for path in sources():
         here = room(path)
-        for line, (there, *inner) in ours(path):
-            pure = here == "tasks" and there == "metrics" and inner and is_pure(metrics_file(inner))
-            if there != here and there not in MAY_IMPORT[here] and not pure:
+        for line, (there, *_) in ours(path):
+            if there != here and there not in BELOW[here]:
                 wrong.append(f"{path.relative_to(ROOT)}:{line}: {here} may not import {there}")
     assert not wrong, "\n".join(wrong)
 
 
-def metrics_file(inner: list[str]) -> Path:
-    return PACKAGE.joinpath("metrics", *inner).with_suffix(".py")
+def test_no_modules_import_in_a_circle():
+    """At module level and inside functions alike; imports for type checkers alone do not run."""
+    graph = {dotted(path): set[str]() for path in sources()}
+    for path in sources():
+        for _, module in imports(path, running=True):
+            if module in graph and module != dotted(path):
+                graph[dotted(path)].add(module)
+    with pytest.raises(graphlib.CycleError):  # the sorter does see circles
+        graphlib.TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+    graphlib.TopologicalSorter(graph).prepare()
 
 
-def is_pure(path: Path) -> bool:
-    """Whether a metrics module is a set of functions on arrays: no torch, and nothing of ours that has any."""
-    if not path.is_file() or {m.split(".")[0] for _, m in imports(path)} & {"torch", "lightning"}:
-        return False
-    return all(
-        there == "config" or (there == "metrics" and bool(inner) and is_pure(metrics_file(inner)))
-        for _, (there, *inner) in ours(path)
-    )
+def test_no_room_is_crowded():
+    folders = {path.parent for path in sources()}
+    crowded = {
+        str(folder.relative_to(PACKAGE)): len(list(folder.glob("*.py"))) - 1
+        for folder in folders
+        if folder.relative_to(PACKAGE).as_posix() not in ONE_FILE_PER_NAME
+    }
+    assert {name: n for name, n in crowded.items() if n > LARGEST_ROOM} == {}
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: dotted(p).removeprefix("defectbench."))
+def test_every_room_says_what_it_is_for(path):
+    if path.name == "__init__.py":
+        assert ast.get_docstring(tree(path))
 
 
 def test_no_generator_imports_another():

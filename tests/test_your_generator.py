@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from defectbench import names
-from defectbench.bench.plan import Source, make_plan
-from defectbench.bench.spec_loading import load_table
+from defectbench.plan.plan import Source
+from defectbench.plan.planner import make_plan
+from defectbench.spec.loading import load_table
 from tests.generators import test_contract as contract
 
 NAME = "layer_gan"

@@ -15,9 +15,10 @@ from unittest import mock
 
 import torch
 
-from defectbench.nn import penalties, resample
-from defectbench.nn.style_critic import Critic
-from defectbench.nn.stylegan3 import FilteredLeakyReLU, plan
+from defectbench.nn.blocks import resample
+from defectbench.nn.stylegan.style_critic import Critic
+from defectbench.nn.stylegan.stylegan3 import FilteredLeakyReLU, plan
+from defectbench.nn.training import penalties
 
 SIZE, IMAGES, ROUNDS, STEPS = 128, 16, 7, 5
 

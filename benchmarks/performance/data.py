@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from defectbench.data.decoding import decode_image, decode_mask
-from defectbench.data.digests import source_digest
-from defectbench.data.mtd import COUNTS, FREE, MTD
-from defectbench.data.mvtec_ad import MVTecAD
-from defectbench.data.prepare import prepare
+from defectbench.data.cache.prepare import prepare
+from defectbench.data.files.decoding import decode_image, decode_mask
+from defectbench.data.files.digests import source_digest
+from defectbench.datasets.mtd import COUNTS, FREE, MTD
+from defectbench.datasets.mvtec_ad import MVTecAD
+from defectbench.standin import write_standin
+from defectbench.standin.order import Order
 
 SIZE = 256
 LARGE = 1024
@@ -33,7 +35,7 @@ import resource, time
 from pathlib import Path
 import pandas as pd
 from defectbench.data.manifest import Manifest
-from defectbench.data.splits import split, split_digest
+from defectbench.data.splitting.splits import split, split_digest
 n = 100_000
 table = pd.DataFrame({
     "id": [f"p{i % 10}/test/d{i % 7}/{i:06d}" for i in range(n)],
@@ -72,7 +74,7 @@ def scanning(folder: Path, data: Path | None) -> None:
     kind = "real"
     if not (root / f"MT_{FREE}").is_dir():
         kind, root = "stand-in", folder / "mtd"
-        MTD().standin(root, size=280, normals=COUNTS[FREE], defective=78, seed=0)
+        write_standin("mtd", root, Order(size=280, normals=COUNTS[FREE], defective=78, seed=0))
     manifest = MTD().scan(root)
     took = seconds(lambda: MTD().scan(root))
     say(f"scan MTD ({kind}, {len(manifest)} pairs), warm", took, "s", "target < 2")
@@ -100,8 +102,10 @@ def anonymous() -> float:
 
 
 def reading(folder: Path) -> None:
-    root = MVTecAD().standin(
-        folder / "large", size=LARGE, normals=IMAGES, defective=1, seed=0, products=["wood"]
+    root = write_standin(
+        "mvtec_ad",
+        folder / "large",
+        Order(size=LARGE, normals=IMAGES, defective=1, seed=0, products=["wood"]),
     )
     manifest = MVTecAD().scan(root)
     whole = len(manifest)

@@ -25,17 +25,17 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from defectbench.features.extractors import InceptionTF2015
+from defectbench.features.feature_store import FeatureStore
+from defectbench.features.images import ArrayImages
+from defectbench.features.lpips import Lpips
+from defectbench.features.lpips_pairs import exact_arithmetic, within
+from defectbench.features.lpips_streams import grouped_distances
 from defectbench.metrics import catalogue
-from defectbench.metrics.features import InceptionTF2015
 from defectbench.metrics.fid import fid
-from defectbench.metrics.images import ArrayImages
 from defectbench.metrics.kid import replicated_kid
-from defectbench.metrics.lpips import Lpips
-from defectbench.metrics.lpips_pairs import exact_arithmetic, within
-from defectbench.metrics.lpips_streams import grouped_distances
 from defectbench.metrics.pairwise import stored
 from defectbench.metrics.scoring import score_sets
-from defectbench.metrics.store import FeatureStore
 
 SIZE = 64
 ROUNDS = 3

@@ -26,11 +26,14 @@ import torch
 import yaml
 
 from defectbench import names
-from defectbench.bench.training import Machine, fit_generator, initialised
-from defectbench.data.module import DefectData, ImageSet, Stream, View
-from defectbench.data.prepare import prepare
-from defectbench.data.prepared import Prepared
-from defectbench.data.splits import split
+from defectbench.data.cache.prepare import prepare
+from defectbench.data.cache.prepared import Prepared
+from defectbench.data.splitting.splits import split
+from defectbench.data.streams.module import DefectData, ImageSet, Stream, View
+from defectbench.machine import Machine
+from defectbench.stages.training import fit_generator, initialised
+from defectbench.standin import write_standin
+from defectbench.standin.order import Order
 
 RECORDED = Path(__file__).with_name("official.csv")
 SIZE, IMAGES = 64, 8
@@ -87,8 +90,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         dataset = names.find("datasets", "mvtec_ad").load()()
-        root = dataset.standin(
-            Path(folder) / "raw", size=SIZE, normals=24, defective=12, seed=0, products=["wood"]
+        root = write_standin(
+            "mvtec_ad",
+            Path(folder) / "raw",
+            Order(size=SIZE, normals=24, defective=12, seed=0, products=["wood"]),
         )
         manifest = split(dataset.scan(root, ["wood"]), "one_third")
         prepared = prepare(manifest, Path(folder) / "cache", size=SIZE)

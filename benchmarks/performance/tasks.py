@@ -20,9 +20,10 @@ from torch.utils.data import DataLoader
 from benchmarks.performance._turns import print_ratio
 from defectbench import names
 from defectbench.batch import Batch
-from defectbench.bench.evaluation import Watch
-from defectbench.bench.training import Machine, initialised, make_trainer, quiet_lightning
-from defectbench.data.module import ImageSet
+from defectbench.data.streams.module import ImageSet
+from defectbench.machine import Machine
+from defectbench.stages.evaluation import Watch
+from defectbench.stages.training import initialised, make_trainer, quiet_lightning
 
 SIZE, STEPS, ROUNDS = 64, 10, 21
 RESNET = {"encoder": "tu-resnet10t", "encoder_width": 0.5}

@@ -16,10 +16,13 @@ import torch
 
 from benchmarks.performance._turns import print_ratio
 from defectbench import names
-from defectbench.bench.training import Loop, Machine, initialised, make_trainer, quiet_lightning
-from defectbench.data.module import DefectData, ImageSet, Stream, View
-from defectbench.data.prepare import prepare
-from defectbench.data.splits import split
+from defectbench.data.cache.prepare import prepare
+from defectbench.data.splitting.splits import split
+from defectbench.data.streams.module import DefectData, ImageSet, Stream, View
+from defectbench.machine import Machine
+from defectbench.stages.training import Loop, initialised, make_trainer, quiet_lightning
+from defectbench.standin import write_standin
+from defectbench.standin.order import Order
 
 CASES = {
     "star_gan": {"base": 8, "blocks": 2, "critic_base": 8, "n_critic": 1},
@@ -138,8 +141,10 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp())
     dataset = names.find("datasets", "mvtec_ad").load()()
-    root = dataset.standin(
-        folder / "raw", size=64, normals=24, defective=12, seed=0, products=["wood"]
+    root = write_standin(
+        "mvtec_ad",
+        folder / "raw",
+        Order(size=64, normals=24, defective=12, seed=0, products=["wood"]),
     )
     manifest = split(dataset.scan(root, ["wood"]), "one_third")
     prepared = prepare(manifest, folder / "cache", size=64)

@@ -7,22 +7,8 @@ import signal
 import sys
 from typing import NoReturn
 
-import typer
-from rich.console import Console
-
+from defectbench.cli.app import app, console, errors  # noqa: F401  (console: for tests)
 from defectbench.config import UserError
-
-app = typer.Typer(
-    name="defectbench",
-    help="Benchmark generators of synthetic defects and the inspectors they are meant to help.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
-
 
 SIGNALS = tuple(
     getattr(signal, name)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from defectbench.bench.job import Job
+from defectbench.plan.job import Job
 
 
 class LiveBoard:

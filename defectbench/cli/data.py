@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from defectbench import names
-from defectbench.cli import app, console, errors
+from defectbench.cli.app import app, console, errors
 from defectbench.cli.data_report import print_report, report_fields, write_sheet
 from defectbench.cli.tables import AsJson, DataRoot, say
 from defectbench.config import UserError, UserErrors
 
 if TYPE_CHECKING:
-    from defectbench.data.base import Dataset
     from defectbench.data.manifest import Manifest
+    from defectbench.datasets.base import Dataset
 
 data_app = typer.Typer(
     help="Datasets: check what you have, draw stand-ins, decode ahead, download.",
@@ -76,7 +76,7 @@ def check(
 
     `defectbench data check mvtec_ad --data /datasets --product wood --sheet wood.png --json`
     """
-    from defectbench.data.checking import check as check_dataset
+    from defectbench.single.checking import check as check_dataset
 
     dataset = _dataset(name)
     folder = _find(dataset, data)
@@ -118,12 +118,14 @@ def standin(
 
     `defectbench data standin mvtec_ad --out standins --product wood --product carpet --size 128`
     """
+    from defectbench.standin import write_standin
+    from defectbench.standin.order import Order
+
     dataset = _dataset(name)
     folder = out / dataset.folder
     with errors.status(f"drawing {folder}"):
-        dataset.standin(
-            folder, size=size, normals=normals, defective=defective, seed=seed, products=product
-        )
+        order = Order(size=size, normals=normals, defective=defective, seed=seed, products=product)
+        write_standin(name, folder, order)
         images = len(dataset.scan(folder))
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "images": images}))
@@ -155,9 +157,9 @@ def prepare(
 
     Example: `defectbench data prepare mvtec_ad --data /datasets --product wood --size 256 --split one_third --out cache/wood`
     """
-    from defectbench.bench.machine import cores
-    from defectbench.data.prepare import CHUNK
-    from defectbench.data.prepare import prepare as decode
+    from defectbench.data.cache.prepare import CHUNK
+    from defectbench.data.cache.prepare import prepare as decode
+    from defectbench.machine import cores
 
     dataset = _dataset(name)
     folder = _find(dataset, data)
@@ -218,8 +220,8 @@ def fetch(
 
     Example: `defectbench data fetch mtd --out /datasets`
     """
-    from defectbench.data.fetch import SOURCES
-    from defectbench.data.fetch import fetch as download
+    from defectbench.data.download.fetch import SOURCES
+    from defectbench.data.download.fetch import fetch as download
 
     dataset = _dataset(name)
     if name in SOURCES:
@@ -305,7 +307,7 @@ def _dataset(name: str) -> Dataset:
 
 def _find(dataset: Dataset, data: Path | None) -> Path:
     """Find a dataset's folder: below the data root by its name, or the root itself."""
-    from defectbench.data.scanning import child
+    from defectbench.data.files.scanning import child
 
     if data is None:
         raise UserError(
@@ -342,7 +344,7 @@ def _split(manifest: Manifest, rule: str | None, seed: int) -> Manifest:
     """Apply a rule; what it warns of is told in a line."""
     if rule is None:
         return manifest
-    from defectbench.data.splits import split
+    from defectbench.data.splitting.splits import split
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

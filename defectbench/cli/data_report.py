@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from defectbench.cli import console
+from defectbench.cli.app import console
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
-    from defectbench.data.base import Dataset
-    from defectbench.data.checking import Report
     from defectbench.data.manifest import Manifest
+    from defectbench.datasets.base import Dataset
+    from defectbench.single.checking import Report
 
 TALL = 40
 """Kinds of images from which on a contact sheet has smaller tiles."""
@@ -25,8 +25,8 @@ def write_sheet(manifest: Manifest, path: Path) -> Path:
     """
     from PIL import Image
 
-    from defectbench.data.checking import contact_sheet
-    from defectbench.data.decoding import BadFile
+    from defectbench.data.files.decoding import BadFile
+    from defectbench.single.checking import contact_sheet
 
     kinds = manifest.table.groupby(["product", "defects"]).ngroups
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from defectbench import names
-from defectbench.cli import app, console, errors
+from defectbench.cli.app import app, console, errors
 from defectbench.cli.tables import DataRoot
 from defectbench.config import UserError, nearest
 
@@ -94,15 +94,15 @@ def fit(
 
     Example: `defectbench fit dcdgan_c --product wood --view contents --images 8000 --set base=16 --out runs/wood`
     """
-    from defectbench.bench.executors import ending
-    from defectbench.bench.job import Job
-    from defectbench.bench.machine import check_accelerator, told_device
-    from defectbench.bench.planning import PREPARE_REVISION
-    from defectbench.bench.stages import Context, execute
-    from defectbench.bench.store import Store
     from defectbench.cli.board import LiveBoard
+    from defectbench.executors.base import ending
+    from defectbench.machine import told_device
+    from defectbench.plan.job import Job
+    from defectbench.plan.planner import PREPARE_REVISION
+    from defectbench.stages.context import Context
+    from defectbench.stages.execute import execute
+    from defectbench.store.jobs import Store
 
-    check_accelerator(accelerator)
     entry = names.find("generators", generator)
     arguments = parse_settings(settings or [])
     entry.check(arguments, f"--set {generator}")
@@ -203,7 +203,7 @@ def _source_spec(
     product = product or next(iter(source.products), "")
     root = source.find(data) if data is not None else None
     if root is not None:
-        from defectbench.data.digests import data_digest
+        from defectbench.data.files.digests import data_digest
 
         manifest = source.scan(root, [product] if product else None)
         product = product or manifest.products[0]
@@ -289,8 +289,8 @@ def sample(
 
     `defectbench sample runs/dtgan/generator.ckpt --label scratch --normal good/ --reference a.png --draw-style`
     """
-    from defectbench.bench.drawing import draw
-    from defectbench.bench.wishes import Wish
+    from defectbench.single.generate import draw
+    from defectbench.single.requests import Wish
 
     wish = Wish(
         labels=tuple(dict.fromkeys(label or ())),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from defectbench import names
-from defectbench.cli import app, console
+from defectbench.cli.app import app, console
 from defectbench.cli.tables import AsJson, DataRoot
 from defectbench.config import UserError, nearest
 
@@ -86,7 +86,7 @@ def _describe(name: str) -> dict[str, Any]:
         if name in found:
             return _entry(found[name])
     if name in names.tables():
-        from defectbench.bench.spec_loading import load_table
+        from defectbench.spec.loading import load_table
 
         spec = load_table(names.tables()[name])
         return {
@@ -162,7 +162,7 @@ def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
     """
     import torch
 
-    from defectbench.bench.provenance import versions
+    from defectbench.store.provenance import versions
 
     told: dict[str, Any] = {"versions": versions(), "executable": sys.executable}
     devices = {f"cuda:{i}": torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
@@ -194,7 +194,7 @@ def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
 
 def _weights() -> dict[str, str]:
     """Say which files of pretrained weights are found, and where the others are published."""
-    from defectbench.metrics import weights
+    from defectbench.features import weights
 
     told = {}
     for value in vars(weights).values():

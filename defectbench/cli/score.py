@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from defectbench.cli import app, console
+from defectbench.cli.app import app, console
 from defectbench.cli.tables import AsJson, OutFolder, say
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
-    from defectbench.bench.scoring_folders import Scored
     from defectbench.metrics.scoring import ScoreRow
+    from defectbench.single.score_folders import Scored
 
 WIDTH = 120  # columns of the table where no terminal says how many there are
 
@@ -72,7 +72,7 @@ def score(
     if metrics is not None and not chosen:
         raise UserError(f"--metrics {metrics!r}: names no metric; see `defectbench list metrics`")
 
-    from defectbench.bench.scoring_folders import Wish, score_folders, shown_name
+    from defectbench.single.score_folders import Wish, score_folders, shown_name
 
     wish = Wish(real, fake, train, masks, sources, chosen, out, name, size, replicates)
     found = score_folders(wish, say)
@@ -93,7 +93,7 @@ def _print(found: Scored) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from defectbench.bench.scoring_folders import shown_name
+    from defectbench.single.score_folders import shown_name
 
     beside = {(str(row.kind), shown_name(row)): row for row in found.rows}
     kinds = {row.kind for row in found.rows}

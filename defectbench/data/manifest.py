@@ -44,7 +44,7 @@ class Manifest:
         defects: names of the K defects, in a fixed order.
         products: names of the products, in a fixed order.
         mask_threshold: a mask pixel is a defect if its grey value is at least this (1 or 128).
-        stand_in: whether the images were drawn by `data.standin` in place of the real dataset.
+        stand_in: whether the images were drawn by `standin` in place of the real dataset.
     """
 
     table: pd.DataFrame

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.names import SIZE_FACTS, check_size
-from defectbench.nn.clock import Clock
+from defectbench.nn.training.clock import Clock
 
 MaskSource = Literal["native", "input", "watershed", "difference", "anchor", "none"]
 

@@ -16,8 +16,8 @@ from defectbench.batch import Batch, Request, Sample, TrainBatch, to_float, to_u
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.blending import distance_weights, improved_poisson_blend
-from defectbench.nn.mask_regions import mask_boxes
-from defectbench.nn.memory import ImageMemory
+from defectbench.nn.masks.mask_regions import mask_boxes
+from defectbench.nn.training.memory import ImageMemory
 
 
 class CutPasteReal(Generator):

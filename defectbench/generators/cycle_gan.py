@@ -11,13 +11,13 @@ from torch.optim import Adam, Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn import losses
-from defectbench.nn.difference import difference_masks
-from defectbench.nn.i2i import Translator
-from defectbench.nn.initial import normal_
-from defectbench.nn.modulate import instance
-from defectbench.nn.patchgan import PatchCritic, PatchTrunk
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.modulate import instance
+from defectbench.nn.blocks.patchgan import PatchCritic, PatchTrunk
+from defectbench.nn.masks.difference import difference_masks
+from defectbench.nn.training import losses
+from defectbench.nn.training.initial import normal_
+from defectbench.nn.training.turns import Turns
+from defectbench.nn.translation.i2i import Translator
 
 
 class CycleGAN(Generator):

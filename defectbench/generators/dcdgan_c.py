@@ -19,14 +19,14 @@ from torch.optim import Adam, Optimizer
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn import losses
-from defectbench.nn.ema import Ema
-from defectbench.nn.held import held
-from defectbench.nn.initial import normal_
-from defectbench.nn.modulate import AdaIN, Norm, OneDimSpade, instance
-from defectbench.nn.patchgan import PatchCritic, PatchTrunk
-from defectbench.nn.penalties import wgan_gp
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.modulate import AdaIN, Norm, OneDimSpade, instance
+from defectbench.nn.blocks.patchgan import PatchCritic, PatchTrunk
+from defectbench.nn.training import losses
+from defectbench.nn.training.ema import Ema
+from defectbench.nn.training.held import held
+from defectbench.nn.training.initial import normal_
+from defectbench.nn.training.penalties import wgan_gp
+from defectbench.nn.training.turns import Turns
 
 NormName = Literal["od_spade", "adain", "instance"]
 AdversarialName = Literal["least_squares", "least_squares_mean", "log"]

@@ -11,13 +11,13 @@ from torch.optim import Adam, Optimizer
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn import losses
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.label_translation import critic_terms, generator_terms, two_cycles
-from defectbench.nn.layered import LayeredTranslator
-from defectbench.nn.patchgan import ClassCritic
-from defectbench.nn.soft_masks import harden
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.blocks.patchgan import ClassCritic
+from defectbench.nn.masks.soft_masks import harden
+from defectbench.nn.training import losses
+from defectbench.nn.training.turns import Turns
+from defectbench.nn.translation.label_translation import critic_terms, generator_terms, two_cycles
+from defectbench.nn.translation.layered import LayeredTranslator
 
 
 class DefectGan(Generator):

@@ -12,14 +12,11 @@ from torch import Tensor, nn
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource, Stage
-from defectbench.nn.augment import AdaptiveAugment
-from defectbench.nn.ema import Ema
-from defectbench.nn.equalized import Fir
-from defectbench.nn.losses import logistic_critic, logistic_generator, mode_seeking
-from defectbench.nn.penalties import path_length, r1, second_derivatives
-from defectbench.nn.style_critic import Critic
-from defectbench.nn.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
-from defectbench.nn.stylegan2 import (
+from defectbench.nn.blocks.augment import AdaptiveAugment
+from defectbench.nn.blocks.equalized import Fir
+from defectbench.nn.stylegan.style_critic import Critic
+from defectbench.nn.stylegan.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
+from defectbench.nn.stylegan.stylegan2 import (
     Block,
     Mapping,
     StyleGenerator,
@@ -29,7 +26,10 @@ from defectbench.nn.stylegan2 import (
     mix_styles,
     resolutions,
 )
-from defectbench.nn.turns import Turns
+from defectbench.nn.training.ema import Ema
+from defectbench.nn.training.losses import logistic_critic, logistic_generator, mode_seeking
+from defectbench.nn.training.penalties import path_length, r1, second_derivatives
+from defectbench.nn.training.turns import Turns
 
 SHARPNESS = 10.0
 """Factor on the raw mask before tanh, for the losses (official code)."""

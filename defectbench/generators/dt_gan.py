@@ -17,9 +17,14 @@ from torch.optim import Adam, Optimizer
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn import losses
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.defect_transfer import (
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.masks.difference import anchor_masks
+from defectbench.nn.training import losses
+from defectbench.nn.training.ema import Ema
+from defectbench.nn.training.initial import he_
+from defectbench.nn.training.penalties import second_derivatives, squared_gradient
+from defectbench.nn.training.turns import Turns
+from defectbench.nn.translation.defect_transfer import (
     Defect,
     DefectEncoder,
     DefectMapping,
@@ -27,17 +32,12 @@ from defectbench.nn.defect_transfer import (
     Painter,
     Verdict,
 )
-from defectbench.nn.difference import anchor_masks
-from defectbench.nn.ema import Ema
-from defectbench.nn.initial import he_
-from defectbench.nn.penalties import second_derivatives, squared_gradient
-from defectbench.nn.style_domains import (
+from defectbench.nn.translation.style_domains import (
     Exchange,
     domain_weights,
     exchange,
     pick,
 )
-from defectbench.nn.turns import Turns
 
 
 class DtGan(Generator):

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource, Stage
-from defectbench.nn.augment import AdaptiveAugment
-from defectbench.nn.edge_losses import edge_alignment, edge_variation, region_consistency
-from defectbench.nn.ema import Ema
-from defectbench.nn.joint_background import JointBackground, detail_schedule
-from defectbench.nn.losses import logistic_critic, logistic_generator, mode_seeking
-from defectbench.nn.mask_aware import MaskAwareCritic
-from defectbench.nn.mask_regions import pair, widen
-from defectbench.nn.object_masks import object_masks
-from defectbench.nn.penalties import r1
-from defectbench.nn.smooth_branch import SHARPNESS, SmoothBranch
-from defectbench.nn.style_critic import Critic
-from defectbench.nn.style_game import averaging_decay, lazy_adam
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.augment import AdaptiveAugment
+from defectbench.nn.masks.edge_losses import edge_alignment, edge_variation, region_consistency
+from defectbench.nn.masks.mask_regions import pair, widen
+from defectbench.nn.masks.object_masks import object_masks
+from defectbench.nn.stylegan.joint_background import JointBackground, detail_schedule
+from defectbench.nn.stylegan.mask_aware import MaskAwareCritic
+from defectbench.nn.stylegan.smooth_branch import SHARPNESS, SmoothBranch
+from defectbench.nn.stylegan.style_critic import Critic
+from defectbench.nn.stylegan.style_game import averaging_decay, lazy_adam
+from defectbench.nn.training.ema import Ema
+from defectbench.nn.training.losses import logistic_critic, logistic_generator, mode_seeking
+from defectbench.nn.training.penalties import r1
+from defectbench.nn.training.turns import Turns
 
 MISMATCHED = 0.5
 """Weight of real images with another image's mask, as fakes."""

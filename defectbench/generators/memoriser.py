@@ -9,7 +9,7 @@ import torch
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn.memory import ImageMemory
+from defectbench.nn.training.memory import ImageMemory
 
 
 class Memoriser(Generator):

@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource, Stage
-from defectbench.nn.augment import AdaptiveAugment
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.ema import Ema
-from defectbench.nn.labels import label_length, label_vector
-from defectbench.nn.losses import logistic_critic, logistic_generator, mode_seeking
-from defectbench.nn.mask_guided import MaskBranch, MaskLayer
-from defectbench.nn.mask_maker import MaskMaker, fit_masks, straight_through
-from defectbench.nn.mask_regions import Region, fill_masked, jitter_masks, pair, widen
-from defectbench.nn.penalties import r1
-from defectbench.nn.style_critic import Critic
-from defectbench.nn.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
-from defectbench.nn.stylegan2 import StyleGenerator, mix_styles, resolutions
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.augment import AdaptiveAugment
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.blocks.labels import label_length, label_vector
+from defectbench.nn.masks.mask_regions import Region, fill_masked, jitter_masks, pair, widen
+from defectbench.nn.stylegan.mask_guided import MaskBranch, MaskLayer
+from defectbench.nn.stylegan.mask_maker import MaskMaker, fit_masks, straight_through
+from defectbench.nn.stylegan.style_critic import Critic
+from defectbench.nn.stylegan.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
+from defectbench.nn.stylegan.stylegan2 import StyleGenerator, mix_styles, resolutions
+from defectbench.nn.training.ema import Ema
+from defectbench.nn.training.losses import logistic_critic, logistic_generator, mode_seeking
+from defectbench.nn.training.penalties import r1
+from defectbench.nn.training.turns import Turns
 
 TRIES = 4
 """Masks drawn per image until one is neither empty nor too large."""

@@ -12,8 +12,8 @@ from torch import Tensor
 from defectbench.batch import Request, Sample, TrainBatch, to_float
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.imaging import defects as paintings
-from defectbench.imaging import textures as drawings
+from defectbench.standin import defects as paintings
+from defectbench.standin import textures as drawings
 
 DRAWN_AS: Mapping[str, str] = {"mtd": "magnetic_tile"}
 """Products, in lower case, whose drawing goes by another name."""

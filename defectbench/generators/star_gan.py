@@ -11,12 +11,16 @@ from torch.optim import Adam, Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn import losses
-from defectbench.nn.difference import difference_masks
-from defectbench.nn.i2i import Translator
-from defectbench.nn.label_translation import critic_terms, generator_terms, shuffled_labels
-from defectbench.nn.patchgan import ClassCritic
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.patchgan import ClassCritic
+from defectbench.nn.masks.difference import difference_masks
+from defectbench.nn.training import losses
+from defectbench.nn.training.turns import Turns
+from defectbench.nn.translation.i2i import Translator
+from defectbench.nn.translation.label_translation import (
+    critic_terms,
+    generator_terms,
+    shuffled_labels,
+)
 
 
 class StarGan(Generator):

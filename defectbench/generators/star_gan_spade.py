@@ -14,13 +14,13 @@ from torch.optim import Adam, Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn import losses
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.difference import difference_masks
-from defectbench.nn.label_translation import critic_terms, generator_terms, two_cycles
-from defectbench.nn.layered import LayeredTranslator
-from defectbench.nn.patchgan import ClassCritic
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.blocks.patchgan import ClassCritic
+from defectbench.nn.masks.difference import difference_masks
+from defectbench.nn.training import losses
+from defectbench.nn.training.turns import Turns
+from defectbench.nn.translation.label_translation import critic_terms, generator_terms, two_cycles
+from defectbench.nn.translation.layered import LayeredTranslator
 
 
 class StarGanSpade(Generator):

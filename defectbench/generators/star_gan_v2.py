@@ -14,14 +14,15 @@ from torch.optim import Adam, Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn import losses
-from defectbench.nn.difference import difference_masks
-from defectbench.nn.ema import Ema
-from defectbench.nn.initial import he_
-from defectbench.nn.modulate import AdaIN, instance
-from defectbench.nn.penalties import r1
-from defectbench.nn.resblk import PreActBlock
-from defectbench.nn.style_domains import (
+from defectbench.nn.blocks.modulate import AdaIN, instance
+from defectbench.nn.blocks.resblk import PreActBlock
+from defectbench.nn.masks.difference import difference_masks
+from defectbench.nn.training import losses
+from defectbench.nn.training.ema import Ema
+from defectbench.nn.training.initial import he_
+from defectbench.nn.training.penalties import r1
+from defectbench.nn.training.turns import Turns
+from defectbench.nn.translation.style_domains import (
     Exchange,
     LatentTrunk,
     StyleBranches,
@@ -31,7 +32,6 @@ from defectbench.nn.style_domains import (
     exchange,
     pick,
 )
-from defectbench.nn.turns import Turns
 
 
 class StyleTranslator(nn.Module):

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn.augment import AdaptiveAugment, policy
-from defectbench.nn.labels import label_length, label_vector
-from defectbench.nn.style_critic import Critic
-from defectbench.nn.style_game import StyleGame, lazy_adam
-from defectbench.nn.stylegan3 import AliasFreeGenerator
-from defectbench.nn.turns import Turns
+from defectbench.nn.blocks.augment import AdaptiveAugment, policy
+from defectbench.nn.blocks.labels import label_length, label_vector
+from defectbench.nn.stylegan.style_critic import Critic
+from defectbench.nn.stylegan.style_game import StyleGame, lazy_adam
+from defectbench.nn.stylegan.stylegan3 import AliasFreeGenerator
+from defectbench.nn.training.turns import Turns
 
 
 class StyleGAN3(Generator):

@@ -62,7 +62,7 @@ PROTOCOLS = (
         resize="256 px",
     ),
     Protocol(
-        "ic_lpips_dfmgan",  # Duan et al. 2023, metrics/lpips.py
+        "ic_lpips_dfmgan",  # Duan et al. 2023, features/lpips.py
         "lpips_alex",
         "all real defect images",
         cap=200,

@@ -11,8 +11,8 @@ from lightning import LightningModule
 from torch import Tensor
 
 from defectbench.batch import Batch
-from defectbench.nn.clock import Clock
-from defectbench.nn.optimisers import lightning_optimisers, make_optimiser
+from defectbench.nn.training.clock import Clock
+from defectbench.nn.training.optimisers import lightning_optimisers, make_optimiser
 
 
 class Task(LightningModule, ABC):

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
-from defectbench.nn.gradient_reversal import GradientReversal
-from defectbench.nn.optimisers import OptimiserName, ScheduleName
-from defectbench.nn.timm_networks import build_features
-from defectbench.tasks import confusion
+from defectbench.metrics.false_alarms import false_alarms
+from defectbench.nn.blocks.timm_networks import build_features
+from defectbench.nn.training.gradient_reversal import GradientReversal
+from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
-from defectbench.tasks.batch_augment import augment as augment_batch
-from defectbench.tasks.batch_augment import check as check_augmentations
-from defectbench.tasks.measured import Measured, evaluating, finite
+from defectbench.tasks.parts import confusion
+from defectbench.tasks.parts.batch_augment import augment as augment_batch
+from defectbench.tasks.parts.batch_augment import check as check_augmentations
+from defectbench.tasks.parts.measured import Measured, evaluating, finite
 
 NORMAL = "normal"
 SOURCE_WIDTH = 256  # hidden units of the source head; neither paper gives them
@@ -50,6 +51,7 @@ class Classification(Task):
         "balanced_accuracy": "higher",
         "exact_match": "higher",
         "label_accuracy": "higher",
+        "false_alarms": "lower",
     }
     tiny: ClassVar[Mapping[str, Any]] = {
         "model": "resnet10t",
@@ -258,6 +260,10 @@ class Classification(Task):
         recall, f1 = confusion.recall_by_class(counts), confusion.f1_by_class(counts)
         if not occurring.any():
             self.reasons |= dict.fromkeys(("macro_f1", "balanced_accuracy"), "no class occurs")
+        first = int(self.normal_class)  # column of the first defect
+        alarms = false_alarms(predicted[:, first:].any(1), target[:, first:].any(1))
+        if math.isnan(alarms):
+            self.reasons["false_alarms"] = "no image is normal"
         return {
             "accuracy": exact,
             "error_rate": 1 - exact,
@@ -265,6 +271,7 @@ class Classification(Task):
             "balanced_accuracy": float(recall[occurring].mean()) if occurring.any() else math.nan,
             "exact_match": exact,
             "label_accuracy": float((predicted == target).mean()),
+            "false_alarms": alarms,
         }
 
     def details(self, folder: Path) -> dict[str, dict[str, float]]:

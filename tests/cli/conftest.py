@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from defectbench.data.manifest import Manifest
-from defectbench.data.mvtec_ad import MVTecAD
+from defectbench.datasets.mvtec_ad import MVTecAD
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from defectbench.data import prepare as preparing
-from defectbench.data.prepared import Prepared
+from defectbench.data.cache import prepare as preparing
+from defectbench.data.cache.prepared import Prepared
 from tests.cli.conftest import fingerprint, save
 from tests.conftest import Run
 

@@ -10,7 +10,7 @@ import pytest
 
 from defectbench import names
 from defectbench.data.export import FORMATS
-from defectbench.data.split_rules import RULES
+from defectbench.data.splitting.rules import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from defectbench.data.export import FORMATS
-from defectbench.data.mvtec_ad import MVTecAD
+from defectbench.datasets.mvtec_ad import MVTecAD
 from tests.cli.conftest import fingerprint
 from tests.conftest import Run
 

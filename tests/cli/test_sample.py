@@ -12,8 +12,8 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from defectbench import names
-from defectbench.bench.training import save_generator
 from defectbench.generators.memoriser import Memoriser
+from defectbench.stages.training import save_generator
 from tests.cli.conftest import save
 from tests.conftest import Outcome, Run
 from tests.generators.short_training import DEFECTS, build, draw_batch

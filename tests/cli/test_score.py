@@ -257,7 +257,7 @@ def test_masks_without_images_are_refused_by_name_and_nothing_is_written(
 def test_features_that_are_not_numbers_name_the_folder_and_leave_no_features(
     folders, defectbench_, tmp_path, monkeypatch
 ):
-    from defectbench.metrics.features import RandomVgg16
+    from defectbench.features.extractors import RandomVgg16
 
     forward = RandomVgg16.forward
 

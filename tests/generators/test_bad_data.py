@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from defectbench import names
-from defectbench.bench.fit_checks import check_fit, trained_labels
-from defectbench.bench.training import Machine, fit_generator
 from defectbench.config import UserError
-from defectbench.data.module import DefectData, ImageSet, Stream
-from defectbench.data.prepare import prepare
-from defectbench.data.prepared import Prepared
+from defectbench.data.cache.prepare import prepare
+from defectbench.data.cache.prepared import Prepared
+from defectbench.data.streams.module import DefectData, ImageSet, Stream
 from defectbench.generators.base import Generator
+from defectbench.machine import Machine
 from defectbench.rng import torch_rng
+from defectbench.stages.fit_checks import check_fit, trained_labels
+from defectbench.stages.training import fit_generator
 from tests.conftest import draw_tree
 from tests.generators.test_contract import GENERATORS, LEARNING, ask, build
 

@@ -14,14 +14,15 @@ import torch
 
 from defectbench import names
 from defectbench.batch import Batch, Request
-from defectbench.bench.loading import load_generator
-from defectbench.bench.training import Machine, fit_generator, initialised, save_generator
 from defectbench.config import UserError
-from defectbench.data.module import DefectData, ImageSet, Stream, View
-from defectbench.data.prepared import Prepared
-from defectbench.data.synthetic import requests
+from defectbench.data.cache.prepared import Prepared
+from defectbench.data.streams.module import DefectData, ImageSet, Stream, View
+from defectbench.data.streams.synthetic import requests
 from defectbench.generators.base import Generator
+from defectbench.machine import Machine
 from defectbench.rng import torch_rng
+from defectbench.stages.loading import load_generator
+from defectbench.stages.training import fit_generator, initialised, save_generator
 
 GENERATORS = sorted(names.entries("generators"))
 LEARNING = [n for n in GENERATORS if names.entries("generators")[n].facts.get("learns", True)]
@@ -226,8 +227,9 @@ sys.path.insert(0, sys.argv[3])
 torch.set_num_threads(1)
 from pathlib import Path
 from tests.generators.test_contract import BATCH, build, data_for
-from defectbench.bench.training import Machine, fit_generator
-from defectbench.data.prepared import Prepared
+from defectbench.machine import Machine
+from defectbench.stages.training import fit_generator
+from defectbench.data.cache.prepared import Prepared
 if __name__ == "__main__":
     prepared = Prepared.open(Path(sys.argv[2]))
     generator = build(sys.argv[1], prepared)

@@ -9,7 +9,7 @@ import torch
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.cycle_gan import CycleGAN, FakePool
-from defectbench.nn.difference import difference_masks
+from defectbench.nn.masks.difference import difference_masks
 from tests.generators.short_training import build, check_trains, draw_batch, sample, train
 
 

@@ -6,7 +6,7 @@ import torch
 from defectbench.batch import Request, request_of
 from defectbench.config import UserError
 from defectbench.generators.dcdgan_c import DcdganC, class_values
-from defectbench.nn import losses
+from defectbench.nn.training import losses
 from tests.generators.short_training import (
     build,
     check_trains,

@@ -7,7 +7,7 @@ from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.defect_gan import DefectGan
 from defectbench.generators.star_gan_spade import StarGanSpade
-from defectbench.nn.content_noise import draw_from
+from defectbench.nn.blocks.content_noise import draw_from
 from tests.generators.short_training import (
     build,
     check_trains,

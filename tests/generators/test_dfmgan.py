@@ -7,7 +7,7 @@ from lightning import LightningModule
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.dfmgan import DFMGAN, DefectBranch
-from defectbench.nn.style_critic import Critic
+from defectbench.nn.stylegan.style_critic import Critic
 from tests.generators.short_training import build, moved, sample, train, train_batch
 
 

@@ -6,10 +6,10 @@ import torch
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.dt_gan import DtGan
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.defect_transfer import Defect
-from defectbench.nn.held import held
-from defectbench.nn.style_domains import domain_weights, exchange
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.training.held import held
+from defectbench.nn.translation.defect_transfer import Defect
+from defectbench.nn.translation.style_domains import domain_weights, exchange
 from tests.generators.short_training import (
     build,
     check_trains,

@@ -8,15 +8,15 @@ import torch
 
 from defectbench import names
 from defectbench.batch import Sample
-from defectbench.bench.sampling import LARGEST_DEFECT, finish_sample
-from defectbench.data.module import View
+from defectbench.data.streams.module import View
 from defectbench.generators.defect_gan import DefectGan
 from defectbench.generators.dt_gan import DtGan
 from defectbench.generators.memoriser import Memoriser
 from defectbench.generators.mgdefect import MGDefect
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.defect_transfer import Defect
-from defectbench.nn.difference import anchor_masks, difference_masks
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.masks.difference import anchor_masks, difference_masks
+from defectbench.nn.translation.defect_transfer import Defect
+from defectbench.stages.sample import LARGEST_DEFECT, finish_sample
 from tests.generators.short_training import build, draw_batch, sample
 from tests.generators.test_contract import GENERATORS, ask
 from tests.generators.test_contract import build as build_on

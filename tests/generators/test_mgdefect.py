@@ -6,7 +6,7 @@ import torch
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.mgdefect import MGDefect, Scene
-from defectbench.nn.mask_maker import MaskMaker, fit_masks, straight_through
+from defectbench.nn.stylegan.mask_maker import MaskMaker, fit_masks, straight_through
 from tests.generators.short_training import build, draw_batch, moved, sample, train, train_batch
 
 PARTS = {

@@ -7,7 +7,7 @@ import torch
 from defectbench.batch import Request, to_uint8
 from defectbench.config import UserError
 from defectbench.generators.oracle import Oracle
-from defectbench.imaging import defects, textures
+from defectbench.standin import defects, textures
 
 
 def test_it_draws_by_the_process_of_the_stand_in() -> None:

@@ -6,8 +6,8 @@ import torch
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.star_gan_v2 import StarGanV2
-from defectbench.nn.held import held
-from defectbench.nn.style_domains import exchange, pick
+from defectbench.nn.training.held import held
+from defectbench.nn.translation.style_domains import exchange, pick
 from tests.generators.short_training import (
     build,
     check_trains,

@@ -7,14 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
+from defectbench.features.images import ArrayImages, MaskedImages
+from defectbench.features.lpips_pairs import between
+from defectbench.features.lpips_streams import streamed_ic_lpips
 from defectbench.metrics.base import Undefined
 from defectbench.metrics.ic_lpips import METRICS, PROTOCOLS, assign, ic_lpips, metric
-from defectbench.metrics.images import ArrayImages, MaskedImages
-from defectbench.metrics.lpips_pairs import between
-from defectbench.metrics.lpips_streams import streamed_ic_lpips
 from defectbench.metrics.pairwise import stored
-
-from .stub_lpips import StubLpips
+from tests.features.stub_lpips import StubLpips
 
 each = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
 BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}

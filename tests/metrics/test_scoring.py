@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 
 from defectbench.config import UserError
+from defectbench.features.images import ArrayImages
+from defectbench.features.lpips_pairs import between, within
+from defectbench.features.lpips_streams import grouped_distances, intra_cluster_rows
 from defectbench.metrics import catalogue
 from defectbench.metrics.fid import fid
 from defectbench.metrics.ic_lpips import PROTOCOLS
 from defectbench.metrics.ic_lpips import metric as cluster_metric
-from defectbench.metrics.images import ArrayImages
 from defectbench.metrics.kid import kid
-from defectbench.metrics.lpips_pairs import between, within
-from defectbench.metrics.lpips_streams import grouped_distances, intra_cluster_rows
 from defectbench.metrics.mask_scores import INSPECTOR, PIXELS, ImageMetric
 from defectbench.metrics.pairwise import stored
 from defectbench.metrics.scoring import score_sets
-
-from .stub_lpips import StubLpips
+from tests.features.stub_lpips import StubLpips
 
 POOL, LOGITS = "inception_tf2015_pool3", "inception_tf2015_logits"
 
@@ -244,7 +243,7 @@ def test_the_catalogue_knows_every_metric_and_no_torch():
 
 
 def test_every_extractor_a_metric_names_can_be_built():
-    from defectbench.metrics.features import EXTRACTORS, PARTS
+    from defectbench.features.extractors import EXTRACTORS, PARTS
 
     for metric in catalogue.metrics().values():
         if metric.extractor in (INSPECTOR, PIXELS):

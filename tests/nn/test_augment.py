@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from defectbench.config import UserError
-from defectbench.nn.augment import AdaptiveAugment, differentiable_augment, policy
+from defectbench.nn.blocks.augment import AdaptiveAugment, differentiable_augment, policy
 
 
 def set_p(kind: str, p: float) -> AdaptiveAugment:

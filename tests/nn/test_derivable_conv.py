@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from defectbench.nn import derivable_conv
-from defectbench.nn.derivable_conv import DerivableConvolutions
+from defectbench.nn.training import derivable_conv
+from defectbench.nn.training.derivable_conv import DerivableConvolutions
 
 WAYS = {
     "plain": {"padding": 1},

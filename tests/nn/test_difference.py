@@ -2,7 +2,7 @@
 
 import torch
 
-from defectbench.nn.difference import anchor_masks, difference_masks
+from defectbench.nn.masks.difference import anchor_masks, difference_masks
 
 
 def test_masks_by_difference_find_a_box_and_refuse_a_changed_background():

@@ -3,7 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.nn.edge_losses import edge_alignment, edge_variation, edges, region_consistency
+from defectbench.nn.masks.edge_losses import (
+    edge_alignment,
+    edge_variation,
+    edges,
+    region_consistency,
+)
 
 
 def step(at: int = 4) -> torch.Tensor:

@@ -8,7 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from defectbench.nn.gradient_reversal import GradientReversal, ganin_strength, reverse_gradient
+from defectbench.nn.training.gradient_reversal import (
+    GradientReversal,
+    ganin_strength,
+    reverse_gradient,
+)
 
 
 def test_values_pass_unchanged_and_gradients_come_back_negated() -> None:

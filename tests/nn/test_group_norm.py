@@ -6,7 +6,7 @@ import timm
 import torch
 from torch import nn
 
-from defectbench.nn.group_norm import groups_for, use_group_norm
+from defectbench.nn.blocks.group_norm import groups_for, use_group_norm
 
 
 def test_groups_divide_the_channels() -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from defectbench.nn.held import held
+from defectbench.nn.training.held import held
 
 
 def test_held_networks_pass_gradients_on_and_keep_none():

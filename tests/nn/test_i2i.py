@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.i2i import Translator
-from defectbench.nn.modulate import Spade, instance
-from defectbench.nn.patchgan import ClassCritic, MultiScale, PatchCritic, PatchTrunk
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.blocks.modulate import Spade, instance
+from defectbench.nn.blocks.patchgan import ClassCritic, MultiScale, PatchCritic, PatchTrunk
+from defectbench.nn.translation.i2i import Translator
 
 
 def _millions(network):

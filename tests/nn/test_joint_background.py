@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.nn.joint_background import GatedDetail, JointBackground, detail_schedule
+from defectbench.nn.stylegan.joint_background import GatedDetail, JointBackground, detail_schedule
 
 SMALL = {"size": 32, "latents": 8, "base": 256, "most": 16, "layers": 5}
 

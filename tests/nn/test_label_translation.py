@@ -2,7 +2,7 @@
 
 import torch
 
-from defectbench.nn.label_translation import shuffled_labels, two_cycles
+from defectbench.nn.translation.label_translation import shuffled_labels, two_cycles
 from tests.generators.short_training import train_batch
 
 

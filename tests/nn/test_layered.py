@@ -2,8 +2,8 @@
 
 import torch
 
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.layered import LayeredTranslator
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.translation.layered import LayeredTranslator
 
 
 def test_composition_by_hand():

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from defectbench.nn import losses
+from defectbench.nn.training import losses
 
 PAIRS = ["logistic", "bce", "hinge", "least_squares", "wasserstein"]
 

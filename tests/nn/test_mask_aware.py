@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.nn.mask_aware import MaskAwareCritic
-from defectbench.nn.penalties import r1
+from defectbench.nn.stylegan.mask_aware import MaskAwareCritic
+from defectbench.nn.training.penalties import r1
 
 
 def critic(size: int = 32) -> MaskAwareCritic:

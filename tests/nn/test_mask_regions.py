@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from defectbench.nn.mask_regions import (
+from defectbench.nn.masks.mask_regions import (
     Region,
     fill_masked,
     jitter_masks,

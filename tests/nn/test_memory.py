@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from defectbench.batch import Batch
-from defectbench.nn.memory import ImageMemory
+from defectbench.nn.training.memory import ImageMemory
 
 
 def batch(n: int = 6) -> Batch:

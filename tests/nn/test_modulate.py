@@ -2,7 +2,7 @@
 
 import torch
 
-from defectbench.nn.modulate import AdaIN, OneDimSpade, Spade
+from defectbench.nn.blocks.modulate import AdaIN, OneDimSpade, Spade
 
 
 def test_od_spade_normalises_across_channels_at_each_pixel():

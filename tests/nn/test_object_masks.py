@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from defectbench.nn.object_masks import LEAST_CONTRAST, object_masks
+from defectbench.nn.masks.object_masks import LEAST_CONTRAST, object_masks
 
 
 def scene(level: float = 0.9) -> torch.Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from defectbench.nn.penalties import path_length, r1, wgan_gp
+from defectbench.nn.training.penalties import path_length, r1, wgan_gp
 
 
 def _images(count=4, seed=0):

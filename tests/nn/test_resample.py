@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.nn import resample
-from defectbench.nn.equalized import Fir
-from defectbench.nn.joint_background import GatedDetail
-from defectbench.nn.stylegan3 import FilteredLeakyReLU, plan
+from defectbench.nn.blocks import resample
+from defectbench.nn.blocks.equalized import Fir
+from defectbench.nn.stylegan.joint_background import GatedDetail
+from defectbench.nn.stylegan.stylegan3 import FilteredLeakyReLU, plan
 
 
 def draw(*shape: int) -> torch.Tensor:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from defectbench.nn.content_noise import draw_from
-from defectbench.nn.modulate import instance
-from defectbench.nn.resblk import PostActBlock, PreActBlock
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.blocks.modulate import instance
+from defectbench.nn.blocks.resblk import PostActBlock, PreActBlock
 
 
 @pytest.mark.parametrize(("resample", "side"), [(None, 8), ("up", 16), ("down", 4)])

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.nn.joint_background import JointBackground
-from defectbench.nn.smooth_branch import SHARPNESS, SmoothBranch, resample
-from defectbench.nn.stylegan3 import Signal
+from defectbench.nn.stylegan.joint_background import JointBackground
+from defectbench.nn.stylegan.smooth_branch import SHARPNESS, SmoothBranch, resample
+from defectbench.nn.stylegan.stylegan3 import Signal
 
 SMALL = {"size": 32, "latents": 8, "base": 256, "most": 16, "layers": 5}
 

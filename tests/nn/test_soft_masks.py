@@ -2,7 +2,7 @@
 
 import torch
 
-from defectbench.nn.soft_masks import harden
+from defectbench.nn.masks.soft_masks import harden
 
 
 def test_soft_masks_are_split_at_a_level_or_by_otsu():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from defectbench.nn.style_domains import (
+from defectbench.nn.translation.style_domains import (
     another_of_the_domain,
     domain_weights,
     exchange,

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from defectbench.nn.augment import AdaptiveAugment
-from defectbench.nn.labels import label_length, label_vector
-from defectbench.nn.style_critic import Critic
-from defectbench.nn.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
-from defectbench.nn.stylegan2 import StyleGenerator
+from defectbench.nn.blocks.augment import AdaptiveAugment
+from defectbench.nn.blocks.labels import label_length, label_vector
+from defectbench.nn.stylegan.style_critic import Critic
+from defectbench.nn.stylegan.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
+from defectbench.nn.stylegan.stylegan2 import StyleGenerator
 
 
 def game() -> StyleGame:

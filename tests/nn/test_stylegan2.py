@@ -6,9 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from defectbench.nn.equalized import EqualConv, EqualLinear, Fir
-from defectbench.nn.style_critic import Critic
-from defectbench.nn.stylegan2 import Mapping, StyledConv, StyleGenerator, Synthesis, mix_styles
+from defectbench.nn.blocks.equalized import EqualConv, EqualLinear, Fir
+from defectbench.nn.stylegan.style_critic import Critic
+from defectbench.nn.stylegan.stylegan2 import (
+    Mapping,
+    StyledConv,
+    StyleGenerator,
+    Synthesis,
+    mix_styles,
+)
 
 
 def millions(network: torch.nn.Module) -> float:

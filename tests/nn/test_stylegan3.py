@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from defectbench.config import UserError
-from defectbench.nn.stylegan3 import (
+from defectbench.nn.stylegan.stylegan3 import (
     AliasFreeGenerator,
     FilteredConv,
     FilteredLeakyReLU,

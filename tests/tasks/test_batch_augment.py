@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from defectbench.tasks.batch_augment import (
+from defectbench.tasks.parts.batch_augment import (
     AUGMENTATIONS,
     augment,
     cutmix,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from defectbench.tasks.matching import best_confidence, iou, rates_at, right
+from defectbench.tasks.parts.matching import best_confidence, iou, rates_at, right
 
 
 def test_iou_by_hand() -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from defectbench.config import UserError, nearest
-from defectbench.data.base import Licence
 from defectbench.data.export import coco, huggingface, image_folder, mvtec, yolo
 from defectbench.data.export.items import Classes, Holes, Item, Options, Writer, items_of
+from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest
 
 Write = Callable[[Writer, list[Item]], dict[str, Any]]

@@ -1,6 +1,6 @@
 """What is exported and how it is written: one `Item` per image, and the `Writer` that every format shares.
 
-Images are decoded by `data.decoding` and written as PNG, grey ones as grey, without EXIF or any other metadata, so that
+Images are decoded by `data.files.decoding` and written as PNG, grey ones as grey, without EXIF or any other metadata, so that
 no reader turns or reinterprets them. Every export carries `files.csv` (which file came from which image, with its
 provenance) and `export.json` (the rules by which it was made).
 """
@@ -21,9 +21,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from defectbench.config import UserError, UserErrors
-from defectbench.data.decoding import BadFile, decode_image, read_header
+from defectbench.data.files.decoding import BadFile, decode_image, read_header
+from defectbench.data.files.mask_parts import decode_merged
 from defectbench.data.manifest import LIST_SEPARATOR, PROVENANCE, Manifest
-from defectbench.data.mask_parts import decode_merged
 
 Mask = npt.NDArray[np.uint8]
 Classes = Literal["defect", "product_defect", "single"]

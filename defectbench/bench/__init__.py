@@ -1,1 +1,0 @@
-"""The machine: table specs become jobs, jobs leave records, records become tables."""

@@ -1,0 +1,4 @@
+"""Fetches and unpacks published archives.
+
+May use: the ground.
+"""

@@ -1,0 +1,1 @@
+"""The StyleGAN family: networks, critics, and the adversarial game."""

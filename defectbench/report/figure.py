@@ -1,0 +1,77 @@
+"""A figure of a table: every column's score with its interval, a panel per dataset, category and model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from defectbench.report.tables import COLUMN
+
+
+def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Draw one metric of each model as PNG: pixel F1 where there is one, else the first.
+
+    Args:
+        plan: the plan line of the records.
+        rows: what `collect` gave for it.
+        path: file to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    cells = plan["cells"]
+    labels = {tuple(cell[k] for k in COLUMN): cell["label"] for cell in cells}  # type: ignore[attr-defined]
+    trained = [row for row in rows if row["arm"] != "score"]
+    metric_of: dict[str, str] = {}
+    for row in trained:
+        if row["metric"] == "pixel_f1":
+            metric_of[row["model"]] = row["metric"]
+        metric_of.setdefault(row["model"], row["metric"])
+    shown = [row for row in trained if row["metric"] == metric_of[row["model"]]]
+    several = ("dataset",) if len({row["dataset"] for row in shown}) > 1 else ()
+    where = (*several, "subset", "model")
+    panels = list(dict.fromkeys(tuple(row[k] for k in where) for row in shown))
+    names = list(dict.fromkeys(labels[tuple(row[k] for k in COLUMN)] for row in shown))
+    figure = Figure(
+        figsize=(1.2 + 2.6 * len(panels), 0.9 + 0.32 * len(names)), layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    alike = len(set(metric_of.values())) == 1
+    axes = figure.subplots(1, len(panels), sharex=alike, sharey=True, squeeze=False)[0]
+    for axis, panel in zip(axes, panels, strict=True):
+        for row in shown:
+            if tuple(row[k] for k in where) != panel:
+                continue
+            place = names.index(labels[tuple(row[k] for k in COLUMN)])
+            mean = float(row["mean"]) if row["mean"] else math.nan
+            if math.isnan(mean):
+                axis.annotate(
+                    row["status"],
+                    (0.02, place),
+                    xycoords=("axes fraction", "data"),
+                    va="center",
+                    fontsize=7,
+                    color="0.5",
+                )
+                continue
+            colour = "0.35" if row["method"] == "none" else "tab:blue"
+            if row["ci_low"]:
+                low, high = float(row["ci_low"]), float(row["ci_high"])
+                axis.plot(
+                    [max(low, 0), min(high, 1)], [place, place], color=colour, lw=1, alpha=0.5
+                )
+            axis.plot([mean], [place], "o", color=colour, ms=5)
+        axis.set_title("\n".join((*panel[:-2], " · ".join(panel[-2:]))), fontsize=8)
+        axis.set_yticks(range(len(names)), names, fontsize=8)
+        axis.tick_params(axis="x", labelsize=7)
+        axis.locator_params(axis="x", nbins=5)
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.grid(axis="x", lw=0.3)
+        axis.set_xlabel(metric_of[panel[-1]], fontsize=8)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    said = ", ".join(sorted({row["dataset"] for row in rows}))
+    figure.suptitle(f"{plan['table']}, preset {plan['preset']}, {said}", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})

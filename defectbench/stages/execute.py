@@ -1,0 +1,63 @@
+"""Does a job: its stage, under its number of threads, with its result or its failure left in the store."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from defectbench.config import UserError
+from defectbench.machine import uses_cuda
+from defectbench.plan.job import Job
+from defectbench.stages.context import Context, JobFailed, disk_error, threads
+from defectbench.stages.fit import fit
+from defectbench.stages.prepare import prepare_images
+from defectbench.stages.sample import sample
+from defectbench.stages.score import score
+from defectbench.stages.task import train_and_test
+from defectbench.store.provenance import provenance
+
+Stage = Callable[[Job, Path, Context], dict[str, Any]]
+STAGES: Mapping[str, Stage] = {
+    "prepare": prepare_images,
+    "fit": fit,
+    "sample": sample,
+    "score": score,
+    "task": train_and_test,
+}
+"""A stage reads its job's spec and its parents' folders, writes into the job's own folder, and returns the result."""
+
+
+def execute(job: Job, context: Context) -> None:
+    """Do a job and write its result or its failure; afterwards one of the two exists.
+
+    Raises:
+        UserError: the disk is full or cannot be written, or the device is not there; nothing finished is lost.
+    """
+    from defectbench.data.streams.arms import NothingToAdd
+    from defectbench.stages.training import Diverged
+
+    uses_cuda(str(context.machine.get("accelerator", "auto")))  # no job's fault if it is not there
+    store = context.store
+    with store.claim(job) as mine:
+        if not mine:
+            return
+        folder = store.folder(job.id)
+        started = time.time()
+        try:
+            with threads(int(job.spec.get("threads", 1))):
+                result = STAGES[job.stage](job, folder, context)
+            seconds = time.time() - started
+            whence = provenance(context.machine, started, seconds)
+            store.finish(job, {**job.to_json(), **result, "provenance": whence})
+        except (Diverged, JobFailed, UserError) as error:
+            undefined = isinstance(error, NothingToAdd)
+            store.fail(job, " ".join(str(error).split()), repeats=True, undefined=undefined)
+        except OSError as error:
+            raise disk_error(error, folder) from None
+        except Exception as error:
+            (folder / "error.log").write_text(traceback.format_exc())
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            store.fail(job, reason, repeats=False)

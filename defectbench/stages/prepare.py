@@ -1,0 +1,118 @@
+"""The prepare stage: find or draw the images of a product, split them, and decode them once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from defectbench import names
+from defectbench.config import UserError
+from defectbench.files import tell_damage
+from defectbench.plan.job import Job
+from defectbench.rng import derive
+from defectbench.stages.context import Context, JobFailed
+
+
+def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    """Draw or find the images, split them, and decode them once; or put several such caches together."""
+    from defectbench.data.cache.prepare import prepare
+    from defectbench.data.cache.windows import MIN_DEFECT
+    from defectbench.data.files.leaks import leaks
+    from defectbench.data.splitting.splits import at_most, split
+    from defectbench.standin import write_standin
+    from defectbench.standin.order import Order
+
+    spec = job.spec
+    if "pool" in spec:
+        return _pool(job, folder, context)
+    dataset = names.find("datasets", spec["dataset"]).load()()
+    product = spec["product"]
+    if "stand_in" in spec:
+        drawn = dict(spec["stand_in"])
+        drawn["seed"] = derive(drawn["seed"], "stand-in", product)
+        _drop_torn_standin(folder / "raw")
+        order = Order(products=[product], **drawn)
+        root = write_standin(spec["dataset"], folder / "raw", order)
+    else:
+        found = dataset.find(context.data_root) if context.data_root else None
+        if found is None:
+            raise UserError(f"{spec['dataset']}: give the folder that holds it with --data ROOT")
+        root = found
+    manifest = replace(dataset.scan(root, [product]), stand_in="stand_in" in spec)
+    wanted = tuple(spec["defects"])
+    if spec["regroup"]:
+        manifest = _regrouped(manifest, spec)
+    known = manifest.table["defects"].map(lambda found: set(found) <= set(wanted))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what a rule warns of is found and told below
+        manifest = split(replace(manifest.where(known), defects=wanted), spec["split"])
+    if spec["limit"]:
+        manifest = at_most(manifest, spec["limit"])
+    prepared = prepare(
+        manifest,
+        folder / "cache",
+        size=spec["size"],
+        crop=spec["crop"],
+        normals_per_image=spec["normals_per_image"],
+        least_defect=spec.get("least_defect", MIN_DEFECT),
+        progress=context.progress,
+    )
+    counts = _counts(prepared)
+    if not counts["test_defective"]:
+        raise JobFailed(
+            f"{spec['dataset']}/{product}: the split leaves {counts}; the test needs defects"
+        )
+    leaking = sorted({(leak.first, leak.second) for leak in leaks(manifest, look=False)})
+    return {
+        "counts": counts,
+        "stand_in": manifest.stand_in,
+        "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
+    }
+
+
+def _counts(prepared: Any) -> dict[str, int]:
+    return {
+        f"{part}_{kind}": len(prepared.rows(split=part, defective=defective))
+        for part in ("train", "val", "test")
+        for kind, defective in (("defective", True), ("normal", False))
+    }
+
+
+def _regrouped(manifest: Any, spec: Mapping[str, Any]) -> Any:
+    """Replace a dataset's defects by the coarser classes that the table's mapping gives."""
+    from defectbench.data.splitting.regroup import DT_GAN, Regrouping, regroup
+
+    types = {spec["dataset"]: {spec["product"]: dict(spec["regroup"])}}
+    named = replace(manifest, dataset=spec["dataset"])
+    return regroup(named, Regrouping(tuple(spec["defects"]), types, "of the table", DT_GAN))
+
+
+def _drop_torn_standin(raw: Path) -> None:
+    """Delete a stand-in of this job whose marker was cut short: drawing refuses folders that hold something else."""
+    from defectbench.data.files.scanning import STANDIN_MARKER
+
+    marker = raw / STANDIN_MARKER
+    try:
+        json.loads(marker.read_text())
+    except (OSError, ValueError):
+        if raw.exists():
+            tell_damage(marker, "no marker of a stand-in", f"{raw.name}/ is drawn again")
+            shutil.rmtree(raw)
+
+
+def _pool(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    """Put the caches of several products together."""
+    from defectbench.data.cache.pooling import pool
+    from defectbench.data.cache.prepared import Prepared
+
+    members = {
+        name: Prepared.open(context.store.folder(job.parents[f"{i:02d}"]) / "cache")
+        for i, name in enumerate(job.spec["pool"])
+    }
+    prepared = pool(members, folder / "cache")
+    return {"counts": _counts(prepared), "stand_in": prepared.stand_in}

@@ -1,0 +1,88 @@
+"""The task stage: train a downstream model on an arm, and test it once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from defectbench import names
+from defectbench.plan.job import Job
+from defectbench.rng import derive
+from defectbench.stages.context import Context
+
+
+def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    """Train a downstream task on an arm and test it once."""
+    from defectbench.data.cache.prepare import Prepared
+    from defectbench.data.streams.arms import training_set
+    from defectbench.data.streams.module import DefectData, ImageSet, Stream
+    from defectbench.machine import Machine
+    from defectbench.stages.evaluation import plain, train_task
+    from defectbench.stages.inspector import WEIGHTS, save_task
+    from defectbench.stages.training import initialised
+
+    spec, store = job.spec, context.store
+    real = Prepared.open(store.folder(job.parents["data"]) / "cache")
+    synthetic = None
+    if "synthetic" in job.parents:
+        synthetic = Prepared.open(store.folder(job.parents["synthetic"]) / "cache")
+    cls = names.find("tasks", spec["task"]).load()
+    chosen = training_set(
+        spec["arm"],
+        real,
+        synthetic,
+        needs_masks=bool(cls.needs & {"mask", "boxes"}),
+        normals=spec["normals"],
+        ratio=spec["ratio"],
+        seed=spec["seed"],
+    )
+    with_normals = None if spec["normals"] else True  # None: every row, defective or not
+    task = initialised(
+        spec["seed"],
+        lambda: cls(
+            size=real.images.shape[1],
+            defects=real.defects,
+            products=real.products,
+            steps=spec["steps"],
+            **spec["arguments"],
+        ),
+    )
+    augment = (*chosen.augment, *spec["augment"])
+    data = DefectData(
+        [Stream(chosen.images, "train", augment=augment, balance=spec["balance"])],
+        batch=spec["batch"],
+        seed=derive(spec["seed"], "task"),
+    )
+    found = train_task(
+        task,
+        data,
+        folder,
+        steps=spec["steps"],
+        validation=chosen.validation,
+        test=lambda: ImageSet.of(real, real.rows(split="test", defective=with_normals)),
+        evaluate_every=spec["evaluate_every"],
+        select=spec["select"],
+        machine=Machine(**{**context.machine, "devices": 1}),
+        on_progress=context.progress,
+    )
+    if spec["arm"] == "raw" and "mask" in cls.needs:
+        save_task(task, spec["task"], folder / WEIGHTS)  # mask scores look through it
+    for name in ("last.ckpt", "best.pt"):
+        (folder / name).unlink(missing_ok=True)
+    return {
+        "metrics": plain(found.test),
+        "details": {score: plain(by_class) for score, by_class in found.details.items()},
+        "reasons": dict(found.reasons),
+        "remarks": list(found.remarks),
+        "validation": plain(found.validation),
+        "chosen_step": found.step,
+        "better": json.loads(json.dumps(dict(cls.better))),
+        "parameters": sum(weight.numel() for weight in task.parameters()),
+        "counts": {
+            "real": chosen.n_real,
+            "synthetic": chosen.n_synthetic,
+            "left_out": chosen.left_out,
+            "test": len(real.rows(split="test", defective=with_normals)),
+        },
+    }

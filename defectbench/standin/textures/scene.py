@@ -1,0 +1,164 @@
+"""A scene of solid parts: filled outlines with clean edges, round shading and soft shadows.
+
+Coordinates are units of the shorter image side from the middle of the image: y downwards, x to the right,
+so the picture spans -0.5 to 0.5 at least. Outlines are depths: positive inside, in the same units.
+Light comes from the upper left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from defectbench.standin.textures.noise import Colour, Field, Shape
+
+
+class Scene:
+    """A window of a picture that is being drawn, with its own coordinates.
+
+    Args:
+        picture: (H, W, 3) float32 in [0, 255], the whole picture; drawn into.
+        centre: where local (0, 0) lies, pixels (y, x).
+        reach: half side of the square window around it, in units of the shorter side.
+        angle: turn of the local axes, radians, clockwise on screen.
+    """
+
+    def __init__(
+        self, picture: Field, centre: tuple[float, float], reach: float, angle: float = 0.0
+    ) -> None:
+        height, width = picture.shape[:2]
+        self.unit = min(height, width)
+        self.picture, self.centre, self.angle = picture, centre, angle
+        half = reach * self.unit
+        top, bottom = (min(max(int(centre[0] + h), 0), height) for h in (-half, half + 1))
+        left, right = (min(max(int(centre[1] + h), 0), width) for h in (-half, half + 1))
+        self.origin = (top, left)  # first row and column of the window, pixels
+        self.levels = picture[top:bottom, left:right]  # a view, (h, w, 3)
+        y = ((np.arange(top, bottom) + 0.5 - centre[0]) / self.unit).astype(np.float32)[:, None]
+        x = ((np.arange(left, right) + 0.5 - centre[1]) / self.unit).astype(np.float32)[None, :]
+        self.y: Field = y
+        self.x: Field = x
+        if angle:
+            c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+            self.y, self.x = c * y - s * x, c * x + s * y
+
+    @property
+    def shape(self) -> Shape:
+        """(h, w) of the window, pixels; 0 where it lies outside the picture."""
+        return self.levels.shape[0], self.levels.shape[1]
+
+    def at(self, y: float, x: float, reach: float, angle: float = 0.0) -> Scene:
+        """Window of half side `reach` around local (y, x), turned by `angle` more."""
+        c, s = np.cos(self.angle), np.sin(self.angle)
+        row = self.centre[0] + self.unit * (c * y + s * x)
+        column = self.centre[1] + self.unit * (c * x - s * y)
+        return Scene(self.picture, (float(row), float(column)), reach, self.angle + angle)
+
+    def near(
+        self, rng: np.random.Generator, spread: float, reach: float, angle: float = 0.0
+    ) -> Scene:
+        """`at` a point a normal step of `spread` away from the middle, as parts never lie quite alike."""
+        return self.at(rng.normal(0, spread), rng.normal(0, spread), reach, angle)
+
+    def fill(
+        self, depth: Field, colour: Colour | Field | float, opacity: float = 1.0, edge: float = 1.0
+    ) -> None:
+        """Paint a colour (grey, RGB, (h, w) or (h, w, 3)) where `depth` > 0, `edge` pixels soft."""
+        depth = np.broadcast_to(depth, self.shape)
+        inside = depth > -edge / self.unit
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        if not len(rows):
+            return
+        window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        alpha = depth[window] * np.float32(self.unit / edge) + np.float32(0.5)
+        alpha = np.clip(alpha, 0, 1) * np.float32(opacity)
+        paint = np.asarray(colour, np.float32)
+        if paint.ndim > 1:
+            paint = np.broadcast_to(paint, (*self.shape, 3)[: paint.ndim])[window]
+        if paint.ndim == 2:
+            paint = paint[..., None]
+        view = self.levels[window]
+        view += alpha[..., None] * (paint - view)
+
+    def shadow(self, depth: Field, strength: float = 0.4, soft: float = 0.02) -> None:
+        """Darken under an outline, fading over `soft` beyond it."""
+        fade: Field = np.clip(depth / np.float32(soft) + 1, 0, 1)
+        view = self.levels
+        view *= (1 - np.float32(strength) * fade * fade)[..., None]
+
+
+def blank(shape: Shape, background: Field | Colour | float) -> Scene:
+    """Scene of a whole new picture of (H, W) pixels on a plain or given (H, W[, 3]) background."""
+    paint = np.asarray(background, np.float32)
+    if paint.ndim == 2:
+        paint = paint[..., None]
+    picture = np.empty((*shape, 3), np.float32)
+    picture[...] = paint
+    return over(picture)
+
+
+def over(picture: Field) -> Scene:
+    """Scene of the whole of an existing picture, float32 (H, W, 3), from its middle."""
+    height, width = picture.shape[:2]
+    return Scene(picture, (height / 2, width / 2), max(height, width) / min(height, width))
+
+
+def disc(s: Scene, radius: float, y: float = 0.0, x: float = 0.0) -> Field:
+    """Depth inside a circle."""
+    return np.asarray(radius - np.hypot(s.y - np.float32(y), s.x - np.float32(x)), np.float32)
+
+
+def ellipse(
+    s: Scene, half_height: float, half_width: float, y: float = 0.0, x: float = 0.0
+) -> Field:
+    """Approximate depth inside an ellipse."""
+    r = np.hypot((s.y - np.float32(y)) / half_height, (s.x - np.float32(x)) / half_width)
+    return np.asarray((1 - r) * min(half_height, half_width), np.float32)
+
+
+def box(
+    s: Scene,
+    half_height: float,
+    half_width: float,
+    y: float = 0.0,
+    x: float = 0.0,
+    corner: float = 0.0,
+) -> Field:
+    """Depth inside a rectangle with corners of radius `corner`."""
+    dy = np.abs(s.y - np.float32(y)) - np.float32(half_height - corner)
+    dx = np.abs(s.x - np.float32(x)) - np.float32(half_width - corner)
+    outside = np.hypot(np.maximum(dy, 0), np.maximum(dx, 0))
+    return np.asarray(corner - outside - np.minimum(np.maximum(dy, dx), 0), np.float32)
+
+
+def rod(s: Scene, start: Sequence[float], end: Sequence[float], radius: float) -> Field:
+    """Depth inside a thick segment with round ends; points are (y, x)."""
+    dy, dx = end[0] - start[0], end[1] - start[1]
+    t = ((s.y - start[0]) * dy + (s.x - start[1]) * dx) / max(dy * dy + dx * dx, 1e-9)
+    t = np.clip(t, 0, 1)
+    return np.asarray(
+        radius - np.hypot(s.y - start[0] - t * dy, s.x - start[1] - t * dx), np.float32
+    )
+
+
+def ngon(s: Scene, sides: int, radius: float, turn: float = 0.0) -> Field:
+    """Depth inside a regular polygon of inner radius `radius`."""
+    depth = np.full(np.broadcast_shapes(s.y.shape, s.x.shape), np.inf, np.float32)
+    for k in range(sides):
+        a = turn + 2 * np.pi * k / sides
+        np.minimum(
+            depth, radius - s.y * np.float32(np.sin(a)) - s.x * np.float32(np.cos(a)), out=depth
+        )
+    return depth
+
+
+def lit(depth: Field, unit: int, round_over: float, strength: float = 0.5) -> Field:
+    """Brightness factor around 1 of a body whose edge is rounded over the length `round_over`."""
+    rise = np.clip(depth / np.float32(round_over), 0, 1)
+    height = np.sqrt(np.maximum(1 - (1 - rise) ** 2, 0)) * np.float32(round_over)
+    if min(height.shape) < 2:
+        return np.ones_like(height)
+    dy, dx = np.gradient(height * np.float32(unit))
+    slope = np.clip(dx + dy, -2, 2)
+    return np.asarray(1 + strength * 0.5 * slope, np.float32)

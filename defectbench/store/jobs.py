@@ -1,0 +1,266 @@
+"""Where jobs leave their results: one folder per job; finished = `result.json` exists.
+
+Files are written under temporary names and renamed, so a kill at any moment leaves either nothing or the whole. A
+running job holds a file lock (released by the system when its process dies) and refreshes `lease.json`, by which another
+machine tells a running job from a dead one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from defectbench.config import UserError
+from defectbench.files import DAMAGED, clear_unfinished, set_aside, write_text
+from defectbench.plan.job import Job
+
+State = Literal["waiting", "running", "done", "failed"]
+LEASE_SECONDS = 120.0
+HEARTBEAT_SECONDS = 20.0
+NOTES = frozenset(
+    {"job.json", "result.json", "failed.json", "lease.json", "error.log", "ranks.log"}
+)
+"""Files of a job's folder that are no part of what the job made."""
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all."""
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that this program wrote.
+
+    Raises:
+        UserError: it is not whole.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"expected an object, found {type(content).__name__}")
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: corrupt ({error}); delete the folder {path.parent} and run again to redo this job alone"
+        ) from None
+    return content
+
+
+def made(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Walk through what a job made: names relative to its folder, with `/`, in order, and paths."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "tensorboard")
+        here = Path(place)
+        for name in sorted(files):
+            note = here == folder and (name in NOTES or name == ".lock")
+            if not note and not name.endswith((".tmp", ".lock")) and DAMAGED not in name:
+                yield (here / name).relative_to(folder).as_posix(), here / name
+
+
+class Store:
+    """The jobs' folders below `root`.
+
+    Args:
+        root: usually `<out>/jobs`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Keep the place."""
+        self.root = root
+
+    def open(self) -> None:
+        """Make the folder and check that it can be written.
+
+        Raises:
+            UserError: it cannot.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe.{os.getpid()}"
+            probe.write_text("")
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"{self.root}: cannot be written ({error.strerror}); choose another folder with --out or mend its rights"
+            ) from None
+
+    def folder(self, job: str) -> Path:
+        """Give the folder of a job."""
+        return self.root / job
+
+    def result(self, job: str) -> dict[str, Any] | None:
+        """Read the result of a finished job.
+
+        Raises:
+            UserError: `result.json` is corrupt.
+        """
+        path = self.folder(job) / "result.json"
+        return read_json(path) if path.exists() else None
+
+    def failure(self, job: str) -> dict[str, Any] | None:
+        """Read why a job failed."""
+        path = self.folder(job) / "failed.json"
+        return read_json(path) if path.exists() else None
+
+    def state(self, job: str) -> State:
+        """Say how a job stands."""
+        folder = self.folder(job)
+        if (folder / "result.json").exists():
+            return "done"
+        if (folder / "failed.json").exists():
+            return "failed"
+        return "running" if self._alive(folder / "lease.json") else "waiting"
+
+    def _alive(self, lease: Path) -> bool:
+        try:
+            held = json.loads(lease.read_text())
+            age = time.time() - lease.stat().st_mtime
+        except (OSError, ValueError):
+            return False
+        if held.get("host") == socket.gethostname():
+            return (
+                Path(f"/proc/{held.get('pid')}").exists()
+                if Path("/proc").exists()
+                else age < LEASE_SECONDS
+            )
+        return age < LEASE_SECONDS
+
+    def finish(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Write the result, with the sizes of the files that the job made: the job is done from here on."""
+        folder = self.folder(job.id)
+        sizes = {name: path.stat().st_size for name, path in made(folder)}
+        write_json(folder / "result.json", {**result, "files": sizes})
+
+    def mend(self, jobs: Iterable[Job]) -> None:
+        """Let jobs be done again of which a file is damaged: a note that is no JSON, or a file of another size than it had.
+
+        What is damaged is named and set aside in the job's folder. A file that is missing is no damage: it was deleted
+        by somebody, who may not need it.
+
+        Args:
+            jobs: the jobs.
+        """
+        for job in jobs:
+            note = self.folder(job.id) / "job.json"
+            try:
+                if note.exists():
+                    read_json(note)
+            except UserError:
+                write_json(note, job.to_json())
+            if self._damages(job.id):
+                self._mend(job.id)
+
+    def _damages(self, job: str) -> dict[Path, str]:
+        """Find the damaged files of a job that is done or has failed, with what is wrong with them."""
+        folder = self.folder(job)
+        result = folder / "result.json"
+        found = {}
+        for note in (result, folder / "failed.json"):
+            try:
+                content = read_json(note) if note.exists() else {}
+            except UserError:
+                found[note] = f"no JSON, {note.stat().st_size} bytes"
+                continue
+            if note == result and (sizes := content.get("files")):
+                for name, path in made(folder):
+                    size = path.stat().st_size
+                    if sizes.get(name, size) != size:
+                        found[path] = f"{size} bytes, it had {sizes[name]}"
+        return found
+
+    def _mend(self, job: str) -> None:
+        from filelock import FileLock, Timeout
+
+        folder = self.folder(job)
+        try:
+            with FileLock(str(folder / ".lock"), timeout=0):
+                found = self._damages(job)  # another process may have been faster
+                if not found:
+                    return
+                result = folder / "result.json"
+                if result not in found:
+                    result.unlink(missing_ok=True)
+                for path, why in found.items():
+                    set_aside(path, why, folder)
+        except Timeout:
+            return  # who holds the job does it again
+
+    def fail(self, job: Job, reason: str, *, repeats: bool, undefined: bool = False) -> None:
+        """Write why a job failed.
+
+        Args:
+            job: the job.
+            reason: one line.
+            repeats: whether it would fail again (divergence, bad input); a rerun leaves such a job alone.
+            undefined: whether nothing went wrong, but what was asked for does not exist.
+        """
+        content = {"job": job.id, "label": job.label, "reason": reason, "repeats": repeats}
+        if undefined:
+            content["undefined"] = True
+        self.folder(job.id).mkdir(parents=True, exist_ok=True)
+        write_json(self.folder(job.id) / "failed.json", content)
+
+    def forgive(self, job: str, *, all_reasons: bool) -> bool:
+        """Forget a failure so that the job is tried again.
+
+        Args:
+            job: its id.
+            all_reasons: also forget failures that would repeat.
+
+        Returns:
+            whether there was one to forget.
+        """
+        failure = self.failure(job)
+        if failure is None or (failure["repeats"] and not all_reasons):
+            return False
+        (self.folder(job) / "failed.json").unlink()
+        return True
+
+    @contextmanager
+    def claim(self, job: Job) -> Iterator[bool]:
+        """Hold a job while working on it; waits if another live process of this machine holds it.
+
+        Yields:
+            True if the job is ours to do; False if another process finished it meanwhile.
+        """
+        from filelock import FileLock
+
+        folder = self.folder(job.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder / ".lock")):
+            lease = folder / "lease.json"
+            while self._alive(lease) and not (folder / "result.json").exists():
+                held = read_json(lease)
+                if held.get("host") == socket.gethostname():
+                    break  # its process does not hold the file lock: it is not at work on this job
+                time.sleep(HEARTBEAT_SECONDS / 4)
+            if (folder / "result.json").exists() or (folder / "failed.json").exists():
+                yield False
+                return
+            clear_unfinished(folder)
+            write_json(folder / "job.json", job.to_json())
+            stop = threading.Event()
+            beat = threading.Thread(target=self._heartbeat, args=(lease, stop), daemon=True)
+            beat.start()
+            try:
+                yield True
+            finally:
+                stop.set()
+                beat.join()
+                lease.unlink(missing_ok=True)
+
+    @staticmethod
+    def _heartbeat(lease: Path, stop: threading.Event) -> None:
+        while True:
+            try:
+                write_json(lease, {"host": socket.gethostname(), "pid": os.getpid()})
+            except OSError:
+                return  # the job itself will meet the full or vanished disk and report it
+            if stop.wait(HEARTBEAT_SECONDS):
+                return

@@ -1,0 +1,1 @@
+"""Networks, augmentation and matching that the tasks are built from."""
