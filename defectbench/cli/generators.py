@@ -13,6 +13,7 @@ from defectbench import names
 from defectbench.cli.app import app, console, errors
 from defectbench.cli.tables import DataRoot
 from defectbench.config import UserError, nearest
+from defectbench.files import keep_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +114,7 @@ def fit(
     if background != "auto" and not background.isdigit():
         raise UserError(f"--background {background}: expected auto or a grey value from 0 to 255")
     source = names.find("datasets", dataset).load()()
-    product, known, images_spec = _source_spec(source, product, data, standin_size)
+    product, known, images_spec = _source_spec(source, product, data, standin_size, out)
     if entry.facts.get("scope") == "defect" and not defect:
         raise UserError(
             f"{generator} learns one defect type per model: give --defect; known: {', '.join(known)}"
@@ -187,7 +188,7 @@ def fit(
 
 
 def _source_spec(
-    source: Any, product: str, data: Path | None, standin_size: int
+    source: Any, product: str, data: Path | None, standin_size: int, out: Path
 ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
     """Say where the images come from.
 
@@ -205,6 +206,8 @@ def _source_spec(
     if root is not None:
         from defectbench.data.files.digests import data_digest
 
+        if root.is_dir():
+            keep_out(out, root)
         manifest = source.scan(root, [product] if product else None)
         product = product or manifest.products[0]
         if len(manifest.products) > 1:
@@ -214,6 +217,11 @@ def _source_spec(
     if not source.products:
         at = f"{data}: none there" if data else "none was given"
         raise UserError(f"{source.title}: {at}; give your images with --data. {source.obtain}")
+    if data is not None:
+        raise UserError(
+            f"--data {data}: not used; it holds no {source.folder}/ of {source.title}. Your own images are "
+            "`--dataset folder`; leave --data (or DEFECTBENCH_DATA) out to train on a stand-in"
+        )
     if product not in source.products:
         raise UserError(f"--product {product}: {nearest(product, source.products)}")
     errors.print(f"{source.title}: not found, drawing its stand-in", markup=False)

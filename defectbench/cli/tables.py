@@ -46,9 +46,10 @@ def plan(
     """
     from rich.table import Table
 
-    from defectbench.runner.run import Options, describe, plan_table
+    from defectbench.runner.run import Options, check_data_used, describe, plan_table
     from defectbench.store.jobs import Store
 
+    check_data_used([table], data)
     planned = plan_table(table, Options(preset=preset, data=data, out=out), say)
     told = describe(planned, Store(out / "jobs"))
     if as_json:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config import UserError
+from defectbench.files import read_rows
 
 COLUMNS = (
     "id",
@@ -134,7 +135,7 @@ class Manifest:
                 raise UserError(f"{file}: no such file; a manifest is manifest.csv + manifest.json")
         try:
             header = json.loads(header_path.read_text())
-            table = pd.read_csv(csv, dtype=str, keep_default_na=False)
+            table = pd.DataFrame(read_rows(csv))
             table["defects"] = table["defects"].map(
                 lambda text: tuple(text.split(LIST_SEPARATOR)) if text else ()
             )

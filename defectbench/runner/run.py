@@ -10,7 +10,7 @@ from typing import Any
 from defectbench import names
 from defectbench.config import UserError
 from defectbench.executors.base import Board, Executor
-from defectbench.files import write_text
+from defectbench.files import keep_out, write_text
 from defectbench.machine import told_device
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Plan, Source
@@ -96,6 +96,8 @@ def find_source(
     if root is not None:
         from defectbench.data.files.digests import data_digest
 
+        if root.is_dir():
+            keep_out(cache.parent, root)
         products = {
             subset.product
             for subset in spec.images.values()
@@ -118,6 +120,25 @@ def find_source(
     return Source(stand_in=True)
 
 
+def check_data_used(tables: Sequence[str], data: Path | None) -> None:
+    """Refuse a data root in which no dataset of any of the tables is found: they would all be drawn instead.
+
+    Raises:
+        UserError: names the folders that were looked for.
+    """
+    if data is None or not data.exists():
+        return
+    wanted = {name for table in tables for name in load_table(names.find_table(table)).datasets}
+    datasets = {name: names.find("datasets", name).load()() for name in sorted(wanted)}
+    if any(dataset.find(data) is not None for dataset in datasets.values()):
+        return
+    folders = ", ".join(f"{dataset.folder}/ ({name})" for name, dataset in datasets.items())
+    raise UserError(
+        f"--data {data}: not used; no dataset of {', '.join(tables)} is there; expected {folders}; leave --data (or "
+        "DEFECTBENCH_DATA) out to train on stand-ins. Your own images need a table with `dataset: folder`"
+    )
+
+
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
     spec = load_table(names.find_table(name))
@@ -131,9 +152,9 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
     Raises:
         UserError: something that the user can mend; what is finished is kept.
     """
+    plan = plan_table(name, options, say)
     store = Store(options.out / "jobs")
     store.open()
-    plan = plan_table(name, options, say)
     cells = [cell for cell in plan.cells if cell.matches(options.only)]
     if not cells:
         raise UserError(
