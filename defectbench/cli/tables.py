@@ -49,7 +49,7 @@ def plan(
     from defectbench.runner.run import Options, check_data_used, describe, plan_table
     from defectbench.store.jobs import Store
 
-    check_data_used([table], data)
+    check_data_used([table], preset, data)
     planned = plan_table(table, Options(preset=preset, data=data, out=out), say)
     told = describe(planned, Store(out / "jobs"))
     if as_json:

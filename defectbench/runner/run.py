@@ -120,7 +120,7 @@ def find_source(
     return Source(stand_in=True)
 
 
-def check_data_used(tables: Sequence[str], data: Path | None) -> None:
+def check_data_used(tables: Sequence[str], preset: str, data: Path | None) -> None:
     """Refuse a data root in which no dataset of any of the tables is found: they would all be drawn instead.
 
     Raises:
@@ -128,7 +128,10 @@ def check_data_used(tables: Sequence[str], data: Path | None) -> None:
     """
     if data is None or not data.exists():
         return
-    wanted = {name for table in tables for name in load_table(names.find_table(table)).datasets}
+    specs = [load_table(names.find_table(table)) for table in tables]
+    if any(spec.preset(preset).stand_in is None for spec in specs):
+        return  # it says itself what it needs
+    wanted = {name for spec in specs for name in spec.datasets}
     datasets = {name: names.find("datasets", name).load()() for name in sorted(wanted)}
     if any(dataset.find(data) is not None for dataset in datasets.values()):
         return
