@@ -150,7 +150,7 @@ class Manifest:
                 mask_threshold=int(header["mask_threshold"]),
                 stand_in=bool(header["stand_in"]),
             )
-        except (KeyError, ValueError, json.JSONDecodeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(
                 f"{folder}: not a manifest ({error!r}); make it again with the job that wrote it"
             ) from None

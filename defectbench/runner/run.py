@@ -23,7 +23,13 @@ from defectbench.report.tables import markdown
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
 from defectbench.store.jobs import Store
-from defectbench.store.records import read_records, records_path, told_leaks, update_records
+from defectbench.store.records import (
+    read_records,
+    records_path,
+    telling_of_records,
+    told_leaks,
+    update_records,
+)
 
 Say = Callable[[str], None]
 
@@ -237,8 +243,16 @@ def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:
 
 
 def write_table(records: Path, out: Path) -> list[Path]:
-    """Write CSV, Markdown and figures of one records file."""
-    lines = read_records(records)
+    """Write CSV, Markdown and figures of one records file.
+
+    Raises:
+        UserError: the file holds no records of this version.
+    """
+    with telling_of_records(records):
+        return _write_table(read_records(records), out)
+
+
+def _write_table(lines: list[dict[str, Any]], out: Path) -> list[Path]:
     printed = published()
     rows = collect(lines, printed)
     plan = [line for line in lines if line["kind"] == "plan"][-1]
@@ -342,7 +356,8 @@ def write_leaderboard(out: Path) -> Path:
         if any(
             line["kind"] == "plan" for line in lines
         ):  # else damaged, and named when it was read
-            rows += entrants(lines, collect(lines, printed))
+            with telling_of_records(path):
+                rows += entrants(lines, collect(lines, printed))
     path = out / "leaderboard.csv"
     write_if_changed(path, write_csv(leaderboard(rows), LEADERBOARD_COLUMNS))
     return path

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from defectbench.files import replacing, set_aside, write_text
 from defectbench.generators.base import Generator
 from defectbench.machine import Machine
 from defectbench.rng import derive
+from defectbench.stages.loading import NOT_A_CHECKPOINT
 from defectbench.stages.surroundings import alone, environment_of, leave_signals
 
 CURVES = "losses.csv"
@@ -323,7 +323,7 @@ def load_or_set_aside(path: Path) -> dict[str, Any] | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         content["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as why:
+    except NOT_A_CHECKPOINT as why:
         set_aside(path, f"{path.stat().st_size} bytes, {why}")
         return None
     return dict(content)
