@@ -131,7 +131,19 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         one dictionary per row, by the head's names; empty lines are left out.
 
     Raises:
-        UserError: it is no CSV of text, a name stands in the head twice, or a row has more or fewer cells than the head.
+        UserError: as `read_table`.
+    """
+    return read_table(path)[1]
+
+
+def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Read a CSV as `read_rows`, and its head.
+
+    Returns:
+        names of the columns, and the rows.
+
+    Raises:
+        UserError: it is no CSV of text, it is empty, a name stands in the head twice, or a row has more or fewer cells than the head.
     """
     text = _decoded(path)
     separator = ","
@@ -145,6 +157,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         head, *rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator)) or [[]]
     except csv.Error as error:
         raise UserError(f"{path}: not a CSV file ({error}); save it as CSV in UTF-8") from None
+    if not head:
+        raise UserError(
+            f"{path}: cannot be read as a table (it is empty); expected a head and rows"
+        )
     twice = sorted({name for name in head if head.count(name) > 1})
     if twice:
         raise UserError(f"{path}: the head has {twice[0]!r} twice; remove one of the columns")
@@ -161,7 +177,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         if separator != ",":
             cells = [DECIMAL.sub(r"\1.\2", cell) for cell in cells]
         found.append(dict(zip(head, cells, strict=True)))
-    return found
+    return head, found
 
 
 DECIMAL = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config import UserError
-from defectbench.files import read_rows
+from defectbench.files import read_table
 
 COLUMNS = (
     "id",
@@ -135,7 +135,8 @@ class Manifest:
                 raise UserError(f"{file}: no such file; a manifest is manifest.csv + manifest.json")
         try:
             header = json.loads(header_path.read_text())
-            table = pd.DataFrame(read_rows(csv))
+            columns, rows = read_table(csv)
+            table = pd.DataFrame(rows, columns=columns)
             table["defects"] = table["defects"].map(
                 lambda text: tuple(text.split(LIST_SEPARATOR)) if text else ()
             )
