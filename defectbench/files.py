@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -136,8 +136,14 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return read_table(path)[1]
 
 
-def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+def read_table(
+    path: Path, check: Callable[[list[str]], None] = lambda _: None
+) -> tuple[list[str], list[dict[str, str]]]:
     """Read a CSV as `read_rows`, and its head.
+
+    Args:
+        path: the file.
+        check: called with the names of the columns before the rows are read; may refuse them.
 
     Returns:
         names of the columns, and the rows.
@@ -164,6 +170,7 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     twice = sorted({name for name in head if head.count(name) > 1})
     if twice:
         raise UserError(f"{path}: the head has {twice[0]!r} twice; remove one of the columns")
+    check(head)
     found = []
     for number, row in enumerate(rows, start=2):
         cells = row
@@ -191,7 +198,7 @@ def _decoded(path: Path) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}: not text in UTF-8 (byte {error.start}); a spreadsheet program may have saved it in an encoding "
+            f"{path}: not a CSV in UTF-8 (byte {error.start}); a spreadsheet program may have saved it in an encoding "
             "of its own: save it as CSV in UTF-8"
         ) from None
     if "\0" in text:

@@ -13,7 +13,7 @@ from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError
-from defectbench.files import read_rows
+from defectbench.files import read_rows, read_table
 from defectbench.report.bounds import below_chance, clip
 from defectbench.report.stats import summarise
 
@@ -301,9 +301,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         problem = "a folder" if path.is_dir() else "no such file"
         raise UserError(f"{path}: {problem}; {cure}")
-    rows = read_rows(path)
-    columns = list(rows[0]) if rows else []
-    if not {"metric", "table"} <= set(columns):
-        said = ", ".join(columns[:4]) or "none"
-        raise UserError(f"{path}: not a CSV of defectbench: its columns are {said[:80]}; {cure}")
-    return rows
+
+    def check(columns: list[str]) -> None:
+        if not {"metric", "table"} <= set(columns):
+            said = ", ".join(columns[:4]) or "none"
+            raise UserError(
+                f"{path}: not a CSV of defectbench: its columns are {said[:80]}; {cure}"
+            )
+
+    return read_table(path, check)[1]
