@@ -243,11 +243,15 @@ def image_auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def image_average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Average precision of image scores (N,) against labels (N,), 1 = defective.
+    """Average precision of image scores (N,) against labels (N,), 1 = defective; NaN without a normal image.
+
+    Without normal images every ranking would reach 1.
 
     Raises:
         ValueError: as `pixel_auc`.
     """
+    if np.all(np.asarray(labels)):
+        return float("nan")
     return average_precision(scores, labels)
 
 
