@@ -17,6 +17,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.cache.prepare import Prepared
     from defectbench.data.streams.arms import training_set
     from defectbench.data.streams.module import DefectData, ImageSet, Stream
+    from defectbench.data.streams.restored import open_restored
     from defectbench.machine import Machine
     from defectbench.stages.evaluation import plain, train_task
     from defectbench.stages.inspector import WEIGHTS, save_task
@@ -24,9 +25,10 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
     spec, store = job.spec, context.store
     real = Prepared.open(store.folder(job.parents["data"]) / "cache")
-    synthetic = None
+    synthetic = restored = None
     if "synthetic" in job.parents:
-        synthetic = Prepared.open(store.folder(job.parents["synthetic"]) / "cache")
+        made = store.folder(job.parents["synthetic"])
+        synthetic, restored = Prepared.open(made / "cache"), open_restored(made)
     cls = names.find("tasks", spec["task"]).load()
     chosen = training_set(
         spec["arm"],
@@ -36,6 +38,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         normals=spec["normals"],
         ratio=spec["ratio"],
         seed=spec["seed"],
+        restored=restored,
     )
     with_normals = None if spec["normals"] else True  # None: every row, defective or not
     task = initialised(
@@ -84,6 +87,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             "real": chosen.n_real,
             "synthetic": chosen.n_synthetic,
             "left_out": chosen.left_out,
+            **({"restored": chosen.n_restored} if chosen.n_restored else {}),
             "test": len(real.rows(split="test", defective=with_normals)),
         },
     }
