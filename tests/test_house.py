@@ -294,7 +294,7 @@ def test_every_table_plans_at_every_preset(table, preset):
         for cell in plan.cells:
             if not cell.jobs:
                 generator = spec_of(table).methods[cell.method].generator
-                assert generator == NOT_IMPLEMENTED
+                assert cell.lacking or generator == NOT_IMPLEMENTED
                 continue
             assert len(set(cell.jobs)) == len(spec_of(table).preset(preset).seeds)
             stage = "score" if cell.arm == "score" else "task"

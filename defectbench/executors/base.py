@@ -70,5 +70,7 @@ def block_if_hopeless(job: Job, context: Context) -> str:
         "repeats": failure["repeats"],
         "blocked": True,
     }
+    if failure.get("undefined"):
+        content["undefined"] = True
     write_json(folder / "failed.json", content)
     return str(reason)

@@ -7,13 +7,14 @@ the number of methods that are compared with the same baseline.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from defectbench.report.bounds import clip_gain
 from defectbench.report.collect import Printed, number, printed_value
 from defectbench.report.pairs import Contest, contests, differences, job_lines, newest_plan, sign_of
-from defectbench.report.stats import PairedGain, holm, paired_gain, verdict
+from defectbench.report.stats import FEWEST_SEEDS, PairedGain, holm, paired_gain, verdict
 
 GAIN_COLUMNS = (
     "table",
@@ -63,7 +64,8 @@ def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str
                 continue
             found.append(gain)
             rows.append(_row(plan, contest, metric, gain, jobs, printed))
-    judge(rows, [gain.p for gain in found], family(plan))
+    least = (plan.get("judgement") or {}).get("seeds", FEWEST_SEEDS)
+    judge(rows, [gain.p if gain.seeds >= least else math.nan for gain in found], family(plan))
     return rows
 
 

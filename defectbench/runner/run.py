@@ -16,10 +16,12 @@ from defectbench.plan.job import Job
 from defectbench.plan.plan import Plan, Source
 from defectbench.plan.planner import make_plan
 from defectbench.report.collect import collect, published, write_csv
+from defectbench.report.further import further
 from defectbench.report.gain import GAIN_COLUMNS, gains
 from defectbench.report.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
 from defectbench.report.learning_curve import curves, draw_learning_curves
 from defectbench.report.tables import markdown
+from defectbench.runner.foreign import with_foreign
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
 from defectbench.store.jobs import Store
@@ -40,6 +42,7 @@ class Options:
         retry: also try again what failed for a reason that would repeat.
         machine: devices and precision, see `training.Machine`.
         tensorboard: whether fits write TensorBoard files.
+        foreign: folders of images that another program made, by the name of their column.
     """
 
     preset: str = "smoke"
@@ -49,6 +52,7 @@ class Options:
     retry: bool = False
     machine: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,9 @@ def find_source(
             root=root,
             digests={p: data_digest(m, cache / "digests.json") for p, m in scanned.items()},
             defects={p: m.defects for p, m in scanned.items()},
+            without_normals=frozenset(
+                p for p, m in scanned.items() if m.table["defects"].map(len).all()
+            ),
         )
     if chosen.stand_in is None:
         at = f"{data / folder} does not exist" if data else "no --data was given"
@@ -120,7 +127,7 @@ def find_source(
 
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
-    spec = load_table(names.find_table(name))
+    spec = with_foreign(load_table(names.find_table(name)), options.foreign)
     sources = find_sources(spec, options.preset, options.data, options.out / "jobs", say)
     return make_plan(spec, options.preset, sources)
 
@@ -150,7 +157,9 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
             say(executor.about)
         from defectbench.stages.context import Context
 
-        context = Context(store, options.data, options.machine, options.tensorboard)
+        context = Context(
+            store, options.data, options.machine, options.tensorboard, foreign=plan.foreign
+        )
         board.begin(todo, len(needed) - len(todo))
         try:
             first = {key: job for key, job in todo.items() if job.stage == "prepare"}
@@ -229,7 +238,8 @@ def write_table(records: Path, out: Path) -> list[Path]:
 
         draw_figure(plan, rows, figure_path)
     sweeps = any(str(cell.get("variant", "")).startswith("real ") for cell in plan["cells"])
-    swept = curves(rows) if sweeps else {}
+    primary = (plan.get("judgement") or {}).get("primary", {})
+    swept = curves(rows, primary) if sweeps else {}
     if swept:
         curve_path = base.with_name(base.name + ".learning_curve.png")
         if changed or not curve_path.exists():
@@ -237,7 +247,17 @@ def write_table(records: Path, out: Path) -> list[Path]:
             draw_learning_curves(swept, title, curve_path)
         files.append(curve_path)
     gained = gains(lines, printed)
-    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines)))
+    others, below = further(lines)
+    for other in others:
+        other_path = base.with_name(f"{base.name}.{other.name}.csv")
+        picture = other_path.with_suffix(".png")
+        changed = write_if_changed(other_path, other.csv)
+        files.append(other_path)
+        if other.draw:
+            if changed or not picture.exists():
+                other.draw(picture)
+            files.append(picture)
+    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines), below))
     if gained:
         gain_path = base.with_name(base.name + ".gain.csv")
         write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))

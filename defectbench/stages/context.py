@@ -24,6 +24,7 @@ class Context:
         machine: devices and precision, as keyword arguments of `training.Machine`.
         tensorboard: whether fits also write TensorBoard files.
         progress: called with (done, of).
+        foreign: folders of images that another program made, by digest.
     """
 
     store: Store
@@ -31,6 +32,7 @@ class Context:
     machine: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     progress: Progress | None = None
+    foreign: Mapping[str, Path] = field(default_factory=dict)
 
 
 class JobFailed(Exception):

@@ -23,7 +23,7 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.cache.prepare import prepare
     from defectbench.data.cache.windows import MIN_DEFECT
     from defectbench.data.files.leaks import leaks
-    from defectbench.data.splitting.splits import at_most, split
+    from defectbench.data.splitting.splits import at_most, ignores_groups, split
     from defectbench.standin import write_standin
     from defectbench.standin.order import Order
 
@@ -50,9 +50,13 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     known = manifest.table["defects"].map(lambda found: set(found) <= set(wanted))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what a rule warns of is found and told below
-        manifest = split(replace(manifest.where(known), defects=wanted), spec["split"])
+        manifest = split(
+            replace(manifest.where(known), defects=wanted), spec["split"], **_split_seeds(spec)
+        )
     if spec["limit"]:
-        manifest = at_most(manifest, spec["limit"])
+        taken_by = _split_seeds(spec).get("validation_seed", 0)
+        by_image = "draw" in spec or ignores_groups(spec["split"])
+        manifest = at_most(manifest, spec["limit"], taken_by, by_image=by_image)
     prepared = prepare(
         manifest,
         folder / "cache",
@@ -73,6 +77,19 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "stand_in": manifest.stand_in,
         "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
     }
+
+
+def _split_seeds(spec: Mapping[str, Any]) -> dict[str, int]:
+    """Give the seeds of a split: none, where all seeds of a table share it.
+
+    With `train_per_seed` the test images stay; which others train, and in which order `real: N` takes them, follows from
+    the seed. With `split_per_seed` the test images do too.
+    """
+    if "draw" not in spec:
+        return {}
+    seed = derive(spec["draw"]["seed"], "draw")
+    seeds = {"validation_seed": seed}
+    return seeds if spec["draw"]["anew"] == "train_per_seed" else {"seed": seed, **seeds}
 
 
 def _drop_torn_standin(raw: Path) -> None:

@@ -10,6 +10,8 @@ from defectbench import names
 from defectbench.plan.job import Job
 from defectbench.rng import derive
 from defectbench.stages.context import Context
+from defectbench.stages.select import told_funnel
+from defectbench.store.jobs import Store
 
 
 def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
@@ -29,12 +31,17 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if "synthetic" in job.parents:
         made = store.folder(job.parents["synthetic"])
         synthetic, restored = Prepared.open(made / "cache"), open_restored(made)
+    held = None
+    if "held" in job.parents:
+        held = Prepared.open(store.folder(job.parents["held"]) / "cache")
     cls = names.find("tasks", spec["task"]).load()
     chosen = training_set(
         spec["arm"],
         real,
         synthetic,
         needs_masks=bool(cls.needs & {"mask", "boxes"}),
+        held_back=held,
+        per_defect=spec.get("per_defect"),
         normals=spec["normals"],
         ratio=spec["ratio"],
         seed=spec["seed"],
@@ -77,7 +84,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "metrics": plain(found.test),
         "details": {score: plain(by_class) for score, by_class in found.details.items()},
         "reasons": dict(found.reasons),
-        "remarks": list(found.remarks),
+        "remarks": [*found.remarks, *_told_funnel(job, store)],
         "validation": plain(found.validation),
         "chosen_step": found.step,
         "inspector": task.describe(),
@@ -91,3 +98,10 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             "test": len(real.rows(split="test", defective=with_normals)),
         },
     }
+
+
+def _told_funnel(job: Job, store: Store) -> list[str]:
+    """Say how many synthetic images their rules left, if there were rules."""
+    made = store.result(job.parents["synthetic"]) if "synthetic" in job.parents else None
+    funnel = made.get("funnel") if made else None
+    return [f"synthetic images: {told_funnel(dict(funnel))}"] if funnel else []

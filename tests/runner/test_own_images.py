@@ -95,6 +95,8 @@ def test_a_table_finds_the_defects_in_the_images(layout, tmp_path):
     plan = plan_table(str(table), options, pytest.fail)
     job = next(job for job in plan.jobs.values() if job.stage == "prepare")
     assert set(job.spec["defects"]) == set(defects)
+    own = data.stem if data.is_file() else data.name
+    assert {cell.dataset for cell in plan.cells} == {own}, "every folder under its own name"
     store = Store(tmp_path / "jobs")
     execute(job, Context(store, data))
     result = store.result(job.id)

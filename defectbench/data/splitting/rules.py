@@ -98,11 +98,12 @@ Rule = Callable[..., None]
 
 @dataclass(frozen=True)
 class Entry:
-    """A rule, how it is written, and the types of its arguments by name."""
+    """A rule, how it is written, the types of its arguments by name, and whether it ignores groups."""
 
     apply: Rule
     usage: str
     arguments: Mapping[str, type] = field(default_factory=dict)
+    ignores_groups: bool = False
 
 
 def strata_of(manifest: Manifest) -> Strata:
@@ -298,6 +299,20 @@ def _fraction(sides: Sides, test: float) -> None:
             divide(sides, sides.shuffled(stratum, "fraction"), (1 - test) * count(parts))
 
 
+def _fraction_by_image_leaks(sides: Sides, test: float) -> None:
+    """As `fraction`, in the same numbers of images of each defect, but dealt image by image, whatever their groups.
+
+    Photographs of one part train, validate and test. It is what published work on the magnetic tiles does.
+    """
+    warnings.warn(
+        "fraction_by_image_leaks puts photographs of one part on several sides: to measure what that does, not for "
+        "results; use fraction(test=...) for results",
+        UserWarning,
+        stacklevel=3,
+    )
+    _fraction(sides, test)
+
+
 RULES: Final[Mapping[str, Entry]] = {
     "official": Entry(_official, "official"),
     "one_third": Entry(_one_third, "one_third"),
@@ -308,4 +323,10 @@ RULES: Final[Mapping[str, Entry]] = {
     "subset": Entry(_subset, "subset(20 of A)", {"n": int, "product": str}),
     "k_fold": Entry(_k_fold, "k_fold(5, 0)", {"k": int, "i": int}),
     "fraction": Entry(_fraction, "fraction(test=0.4)", {"test": float}),
+    "fraction_by_image_leaks": Entry(
+        _fraction_by_image_leaks,
+        "fraction_by_image_leaks(test=0.4)",
+        {"test": float},
+        ignores_groups=True,
+    ),
 }

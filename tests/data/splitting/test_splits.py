@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from defectbench.config import UserError
 from defectbench.data.manifest import Manifest
 from defectbench.data.splitting.rules import DCDGAN_C
-from defectbench.data.splitting.splits import RULES, parse, split, split_digest, without
+from defectbench.data.splitting.splits import (
+    RULES,
+    at_most,
+    ignores_groups,
+    parse,
+    split,
+    split_digest,
+    without,
+)
 
 WRITTEN = [
     "official",
@@ -117,7 +125,8 @@ def test_no_rule_lets_a_part_straddle(rule: str, seed: int, kind: str) -> None:
 
 
 def test_every_rule_is_tried_above() -> None:
-    assert {parse(rule)[0] for rule in WRITTEN} | {"one_third_anomalydiffusion_exact"} == set(RULES)
+    leaking = {"one_third_anomalydiffusion_exact", "fraction_by_image_leaks"}
+    assert {parse(rule)[0] for rule in WRITTEN} | leaking == set(RULES)
 
 
 @pytest.mark.parametrize("rule", WRITTEN)
@@ -354,3 +363,61 @@ def test_any_dataset_divides_without_loss(
         done = split(make(rows), rule, seed)
     assert straddling(done) == []
     assert len(done) == len(rows)
+
+
+def tiles(groups: int = 12, each: int = 5) -> Manifest:
+    """Photographs of tiles: each tile has several photographs of one of two defects, or normal ones."""
+    kinds = [("crack",), ("hole",), ()]
+    return make(
+        [
+            {"id": f"{g:02d}-{i}", "group": f"{g:02d}", "defects": kinds[g % 3]}
+            for g in range(groups)
+            for i in range(each)
+        ]
+    )
+
+
+def sides_by_defect(manifest: Manifest) -> Counter[tuple[str, str]]:
+    table = manifest.table
+    return Counter(zip(table["defects"].map("+".join), table["split"], strict=True))
+
+
+def test_a_split_by_image_has_the_numbers_of_the_split_by_group_and_leaks():
+    by_group = split(tiles(), "fraction(test=0.4)", 7)
+    with pytest.warns(UserWarning, match="to measure what that does"):
+        by_image = split(tiles(), "fraction_by_image_leaks(test=0.4)", 7)
+    assert sides_by_defect(by_image) == sides_by_defect(by_group)
+
+    def straddling(manifest: Manifest) -> int:
+        return int((manifest.table.groupby("group")["split"].nunique() > 1).sum())
+
+    assert straddling(by_group) == 0
+    assert straddling(by_image) > 6
+    assert ignores_groups("fraction_by_image_leaks(test=0.4)")
+    assert not ignores_groups("fraction(test=0.4)")
+
+
+def test_a_seed_for_validation_leaves_the_test_images():
+    def on(side: str, **seeds: int) -> set[str]:
+        found = split(tiles(24), "fraction(test=0.4)", **seeds).table
+        return set(found["id"][found["split"] == side])
+
+    assert on("test") == on("test", validation_seed=5)
+    assert on("val") != on("val", validation_seed=5)
+    assert on("test") != on("test", seed=5)
+    assert on("val", seed=3) == on("val", seed=3, validation_seed=3)
+
+
+def test_a_limit_by_image_is_exact_nested_and_leaves_other_sides():
+    whole = split(tiles(24), "fraction(test=0.4)")
+    few, more = (at_most(whole, limit, 1, by_image=True) for limit in (3, 8))
+    for limit, cut in ((3, few), (8, more)):
+        counts = sides_by_defect(cut)
+        assert {counts[kind, "train"] for kind in ("crack", "hole")} == {limit}
+        assert counts["", "train"] == sides_by_defect(whole)["", "train"]
+        for side in ("val", "test"):
+            ids = [set(m.table["id"][m.table["split"] == side]) for m in (whole, cut)]
+            assert ids[0] == ids[1]
+    trained = [set(m.table["id"][m.table["split"] == "train"]) for m in (few, more)]
+    assert trained[0] < trained[1]
+    assert max(sides_by_defect(at_most(whole, 3)).values()) > 3, "by group, whole tiles are kept"
