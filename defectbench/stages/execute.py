@@ -13,11 +13,10 @@ from defectbench.machine import uses_cuda
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context, JobFailed, disk_error, threads
 from defectbench.stages.fit import fit
-from defectbench.stages.foreign import read_foreign
 from defectbench.stages.prepare import prepare_images
 from defectbench.stages.sample import sample
 from defectbench.stages.score import score
-from defectbench.stages.select import select
+from defectbench.stages.select import read_foreign, select
 from defectbench.stages.task import train_and_test
 from defectbench.store.provenance import provenance
 

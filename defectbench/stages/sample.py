@@ -116,8 +116,9 @@ def _restore(
     sides: tuple[Prepared, Learned],
 ) -> list[dict[str, Any]]:
     """Write one fit's share of the restored normals that the job asks for; give their rows."""
+    from defectbench.batch import to_uint8
     from defectbench.data.streams.restored import FOLDER, restorations
-    from defectbench.data.streams.synthetic import as_uint8_images, write_images
+    from defectbench.data.streams.synthetic import write_images
 
     spec, rows = job.spec, []
     for asked in restorations(
@@ -129,7 +130,8 @@ def _restore(
         defects=counts_of(spec, only),
     ):
         rng = torch_rng(spec["seed"], "restored", only, asked.index)
-        images = as_uint8_images(synthesise(generator, asked.request, rng))
+        made = to_uint8(synthesise(generator, asked.request, rng)["image"])
+        images = made.permute(0, 2, 3, 1).cpu().numpy()
         paths = write_images(folder / FOLDER, start + asked.index, images, None)
         rows += [
             {"image": image, "mask": "", "mask_source": "none", **whence}

@@ -15,8 +15,7 @@ from defectbench.data.files.boxes import Box
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.neu_det import DEFECTS, PRODUCT, NEUDet
 from defectbench.imaging.components import boxes as boxes_of
-from defectbench.standin import defects as paintings
-from defectbench.standin import writing
+from defectbench.standin import drawing, writing
 from defectbench.standin.order import Order
 
 FOLDERS: Final = dict(zip(DEFECTS, ("cr", "in", "pa", "ps", "rs", "sc"), strict=True))
@@ -27,18 +26,14 @@ REACH: Final = 0.04
 """Parts of a defect that are less than twice this apart share a box; fraction of the side."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write; `IMAGES` and `ANNOTATIONS` are made in it.
-        order: `size`: image side, pixels; `defective`: images of each defect; `normals`: none, the dataset has no normal images.
-
-    Returns:
-        `out`.
+    `size`: image side, pixels.
+    `defective`: images of each defect.
+    `normals`: none, the dataset has no normal images.
     """
     size, defective, seed = order.size, order.defective, order.seed
-    writing.begin(out, NEUDet.folder, order)
     for kind, name in enumerate(DEFECTS):
         for number in range(1, defective + 1):
             rng = writing.stream(seed, NEUDet.folder, name, number)
@@ -48,7 +43,7 @@ def write(out: Path, order: Order) -> Path:
                 boxes = [Box(0, 0, size, size, name)]
             if number % SECOND == 2:
                 other = DEFECTS[(kind + 1) % len(DEFECTS)]
-                image, second = paintings.add(PRODUCT, other, image, rng)
+                image, second = drawing.add(PRODUCT, other, image, rng)
                 boxes += _boxes(second, other)
             stem = f"{name}_{number}"
             grey = writing.grey(image)
@@ -60,7 +55,6 @@ def write(out: Path, order: Order) -> Path:
         for folder, suffix in (("IMAGES", "jpg"), ("ANNOTATIONS", "xml")):
             twin = out / folder / f"patches_{defective}.{suffix}"
             shutil.copyfile(out / folder / f"patches_1.{suffix}", twin)
-    return out
 
 
 def _boxes(mask: Pixels | np.ndarray, name: str) -> list[Box]:

@@ -22,19 +22,14 @@ ODD: Final = 6 / 128
 """By how much one image is narrower than the others, as a share of the side; published are 122 and 130 of 128 pixels."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write; `X-SDD/datas` is made in it.
-        order: `size`: image side, pixels, one image is narrower; `defective`: images of each defect; `normals`: none, the dataset has
-            no normal images.
-
-    Returns:
-        `out`.
+    `size`: image side, pixels, one image is narrower.
+    `defective`: images of each defect.
+    `normals`: none, the dataset has no normal images.
     """
     size, defective, seed = order.size, order.defective, order.seed
-    writing.begin(out, XSDD.folder, order)
     inside = out / "X-SDD" / "datas"
     for name, first in FIRST.items():
         for i in range(defective):
@@ -52,4 +47,3 @@ def write(out: Path, order: Order) -> Path:
     (out / "X-SDD" / "readme.txt").write_text(
         "Drawn by defectbench in the layout of X-SDD; not its images.\n"
     )
-    return out

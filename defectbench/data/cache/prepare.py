@@ -218,7 +218,7 @@ def _windows(sources: list[_Source], options: Options, run: Runner) -> list[list
     ]
     found: list[list[Window]] = []
     problems: list[str] = []
-    for windows, bad in run.map(_choose_windows, chunks):
+    for windows, bad in run(_choose_windows, chunks):
         found += windows
         problems += bad
     _raise(problems)
@@ -353,7 +353,7 @@ def _fill(
     finished = len(sources) - sum(len(work.sources) for _, work in todo)
     problems: list[str] = []
     with journal.open("a") as notes:
-        results = run.map(_decode, [work for _, work in todo])
+        results = run(_decode, [work for _, work in todo])
         for (index, work), bad in zip(todo, results, strict=True):
             problems += bad
             finished += len(work.sources)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ import pandas as pd
 
 from defectbench.config import UserError
 from defectbench.data.files.boxes import box_rows
-from defectbench.data.manifest import BOXES, LIST_SEPARATOR, Manifest
+from defectbench.data.manifest import BOXES, LIST_SEPARATOR
 
 FILES: Final = ("images.npy", "masks.npy", "table.csv", "prepared.json")
 REVISION: Final = 1
@@ -167,16 +167,6 @@ class Prepared:
             for name in names:
                 labels[i, column[name]] = 1
         return labels
-
-    def with_splits_of(self, manifest: Manifest) -> Prepared:
-        """Give every row the split that `manifest` gives its source image; rows that it lacks get `""`.
-
-        So one cache serves several splits of one dataset.
-        """
-        split = dict(zip(manifest.table["id"], manifest.table["split"], strict=True))
-        table = self.table.copy()
-        table["split"] = [split.get(origin, "") for origin in table["origin"]]
-        return replace(self, table=table)
 
 
 def is_whole(folder: Path, plan: str) -> bool:

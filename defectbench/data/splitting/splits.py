@@ -9,8 +9,6 @@ the rule divides them as it divides a defect. Rows that a rule leaves out are dr
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import replace
 from typing import Final
@@ -139,12 +137,6 @@ def at_most(manifest: Manifest, limit: int, seed: int = 0, *, by_image: bool = F
         sides.put(training, "")
         sides.put(kept, "train")
     return _result(manifest, sides.of_row)
-
-
-def split_digest(manifest: Manifest) -> str:
-    """Hash which image is on which side: SHA-256, hexadecimal."""
-    pairs = sorted(zip(manifest.table["id"], manifest.table["split"], strict=True))
-    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
 
 
 def without(manifest: Manifest, *defects: str) -> Manifest:

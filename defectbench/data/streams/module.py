@@ -8,7 +8,7 @@ the module's clock shows when its iteration begins.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -366,11 +366,6 @@ def contents_background(images: ImageSet, limit: int = 64) -> int:
         (0, 255, 128),
         key=lambda value: float(torch.quantile((pixels - value).abs()[:1_000_000], 0.2)),
     )
-
-
-def with_view(stream: Stream, view: View) -> Stream:
-    """Give the same stream with another view."""
-    return replace(stream, view=view)
 
 
 def tensor_tree(batch: Any, move: Callable[[Tensor], Tensor]) -> Any:

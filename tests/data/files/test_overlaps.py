@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from defectbench.data.files.overlaps import overlaps
-from defectbench.standin import textures
+from defectbench.standin import drawing
 
 
 def strip(seed: int, height: int = 200, width: int = 260) -> np.ndarray:
     """A photograph in grey."""
     rng = np.random.default_rng(seed)
-    return textures.draw("hot_rolled_steel", (height, width), rng)[..., 0]
+    return drawing.draw("hot_rolled_steel", (height, width), rng)[..., 0]
 
 
 def test_shifted_cut_outs_are_found_with_their_shift() -> None:
@@ -37,4 +37,4 @@ def test_a_darker_noisier_cut_out_is_found() -> None:
 @pytest.mark.parametrize("product", ["hot_rolled_steel", "hot_rolled_strip", "magnetic_tile"])
 def test_different_photographs_of_one_kind_are_not_alike(product: str) -> None:
     rng = np.random.default_rng(5)
-    assert overlaps([textures.draw(product, 128, rng)[..., 0] for _ in range(6)]) == []
+    assert overlaps([drawing.draw(product, 128, rng)[..., 0] for _ in range(6)]) == []
