@@ -4,6 +4,7 @@ Both sides train the same network from the same batches. The bare side calls the
 made beforehand (classes, boxes) and steps a plain optimiser: no Trainer, callbacks, clock, schedule or targets from
 masks. They take turns, a few steps each, so that a stall of the machine meets both, and processor time is counted, for the
 same reason. The configurations are those of the smoke presets, batch included: the shorter the step, the more the loop weighs.
+A frozen classifier's step at 64 px is the shortest, and the milliseconds that Lightning takes whatever the network show there.
 """
 
 from __future__ import annotations
