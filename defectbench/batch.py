@@ -77,10 +77,3 @@ def index_batch(batch: Batch, rows: Tensor | slice) -> Batch:
     if "boxes" in batch:
         taken["boxes"] = batch["boxes"][rows]
     return taken
-
-
-def request_of(batch: Batch) -> Request:
-    """Ask for images like these: the same labels, products and masks, with these images as references."""
-    return Request(
-        defects=batch["defects"], product=batch["product"], mask=batch["mask"], reference=batch
-    )

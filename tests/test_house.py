@@ -170,7 +170,29 @@ def test_no_generator_imports_another():
     for path in sorted((PACKAGE / "generators").glob("*.py")):
         for line, parts in ours(path):
             allowed = parts[0] != "generators" or parts[1:] in (["base"], [path.stem])
+            allowed = allowed or parts[1:2] == ["parts"]
             assert allowed, f"{path.name}:{line} imports {'.'.join(parts)}; share it through nn/"
+
+
+def test_a_part_is_of_one_generator():
+    """What a second one wants goes to nn/; a part knows no generator, only nn/ and parts of the same one."""
+    used_by: dict[str, set[str]] = {}
+    inner: dict[str, set[str]] = {}
+    for path in sources(PACKAGE / "generators"):
+        here = path.stem if path.parent.name == "parts" else None
+        for line, parts in ours(path):
+            if parts[:2] == ["generators", "parts"]:
+                (used_by if here is None else inner).setdefault(parts[2], set()).add(
+                    here or path.stem
+                )
+            elif here:
+                assert parts[0] in GROUND | {"nn", "imaging"}, f"{path.name}:{line}: {parts}"
+    for _ in inner:  # what a part uses belongs to the generator of that part
+        for part, users in inner.items():
+            used_by.setdefault(part, set()).update(*(used_by.get(user, set()) for user in users))
+    there = {path.stem for path in (PACKAGE / "generators" / "parts").glob("[!_]*.py")}
+    assert set(used_by) == there, "a part that no generator uses"
+    assert {part: users for part, users in used_by.items() if len(users) > 1} == {}
 
 
 def test_imaging_knows_arrays_alone():

@@ -4,7 +4,7 @@ Columns of `Manifest.table` (see `COLUMNS`): `id` unique and sortable; `image` a
 "" if there is none; `product`; `defects` a sorted tuple of names, empty = normal; `split` the publisher's own split or
 "" ; `group` images of one physical part share it; `source` "real" or the id of the job that made the image;
 `mask_source` "annotation", a generator's `mask_source`, "invalid" or "none".
-Where a dataset annotates boxes there is a column `boxes` besides, see `data.boxes`.
+Where a dataset annotates boxes there is a column `boxes` besides, see `data.files.boxes`.
 Synthetic manifests carry provenance besides: `seed`, `label`, `normal` and `reference` (ids), see `PROVENANCE`.
 """
 

@@ -42,6 +42,7 @@ class SDI(Dataset):
     """
 
     folder = "sdi"
+    revision = 2
     title = "SDI"
     citation = (
         "Wang, Hoppe, Monari, Huber: Defect Transfer GAN: Diverse Defect Synthesis for Data Augmentation, BMVC 2022, "

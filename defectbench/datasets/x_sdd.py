@@ -1,6 +1,7 @@
 """X-SDD: 1,360 photographs of hot-rolled steel strip in seven folders, one per defect; no normal images, no masks.
 
-Nine photographs of `red iron` are there twice under another number; each pair is one group. All PNG files are of
+Nine photographs of `red iron` are there twice under another number; others overlap, or show one print of the roll again
+(found by `data.files.overlaps`, and confirmed by eye): 30 groups of 2 to 12 images in all. All PNG files are of
 `finishing roll printing`, where 61 of 203 are JPEG as everywhere else: a classifier may learn JPEG's traces instead of
 the defect.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from defectbench.data.files.copies import group_copies
-from defectbench.data.files.scanning import Scan, child, find_root, wanted
+from defectbench.data.files.scanning import Scan, child, find_root, is_standin, wanted
 from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
@@ -27,6 +28,31 @@ COUNTS: Final = {
     "slag inclusion": 238,
     "surface scratch": 134,
 }
+
+SAME: Final = (
+    (1004, 1007),
+    (1009, 1081),
+    (1027, 1090),
+    (1092, 1120),
+    (1106, 1234),
+    (2225, 2327),
+    (2286, 2287),
+    (3052, 3053),
+    (3090, 3099),
+    (3091, 3093),
+    (4039, 4040),
+    (4058, 4059),
+    (4131, 4133),
+    (6007, 6008),
+    (6039, 6040),
+    (6045, 6052, 6053, 6062, 6063, 6070, 6071, 6072, 6073, 6089, 6090, 6203),
+    (6048, 6068),
+    (6051, 6081, 6082, 6086),
+    (6058, 6126, 6136),
+    (6099, 6134),
+    (6160, 6180, 6183, 6185, 6186, 6188, 6189),
+)
+"""Published images that overlap or show one place; numbers are unique over all folders."""
 
 
 class XSDD(Dataset):
@@ -65,6 +91,8 @@ class XSDD(Dataset):
         )
         scan = Scan(self.title, root)
         inside = child(root, "datas") or root
+        same = () if is_standin(root) else SAME
+        first = {str(number): str(group[0]) for group in same for number in group}
         for name in COUNTS:
             folder = child(inside, name)
             if folder is None:
@@ -74,6 +102,12 @@ class XSDD(Dataset):
             if not images:
                 scan.problem(folder, "holds no image; get the dataset again")
             for image in images.values():
-                scan.add(id=f"{name}/{image.stem}", image=image, product=PRODUCT, defects=(name,))
+                scan.add(
+                    id=f"{name}/{image.stem}",
+                    image=image,
+                    product=PRODUCT,
+                    defects=(name,),
+                    group=f"{name}/{first.get(image.stem, image.stem)}",
+                )
         group_copies(scan, scan.rows)
         return scan.finish(self.folder, tuple(COUNTS), self.products, self.mask_threshold)

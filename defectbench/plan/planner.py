@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from defectbench.spec.table import (
     DERIVED,
     NOT_IMPLEMENTED,
     EntrySpec,
+    FitSpec,
     Method,
     Preset,
     ScoresSpec,
@@ -184,12 +185,17 @@ class Planner:
         called = f"{self.spec.name}: {method}, {found.name}"
         names.check_size(called, found.facts, self.preset.size)
         names.check_batch(called, found.facts, budget.batch)
-        data, _, where = self.learned(row, entry, seed)
+        data, members, where = self.learned(row, entry, seed)
+        alone = self.spec.images[members[0]].arguments if len(members) == 1 else {}
         spec = {
             "generator": found.name,
             "revision": found.facts.get("revision", 1),
-            "arguments": self.spec.method_arguments(method, self.preset),
+            "arguments": {
+                **self.spec.method_arguments(method, self.preset),
+                **alone.get(found.name, {}),
+            },
             **budget.model_dump(),
+            "images": self._images(budget, method, members),
             "view": self.view(method, found.facts).model_dump(),
             "threads": self.preset.threads,
             "seed": seed,
@@ -208,6 +214,17 @@ class Planner:
             job = Job("fit", {**spec, "defect": defect}, parents, label)
             jobs[f"fit:{defect}"] = self.add(job)
         return jobs
+
+    def _images(self, budget: FitSpec, method: str, members: Sequence[str]) -> int:
+        """Give the images of a fit: said once for all, or the sum over the subsets that it learns from."""
+        if isinstance(budget.images, int):
+            return budget.images
+        if lost := [member for member in members if member not in budget.images]:
+            raise UserError(
+                f"{self.spec.name}: images of {method}: none for {lost[0]}; give each subset that it learns from, "
+                "or one number"
+            )
+        return sum(budget.images[member] for member in members)
 
     def view(self, method: str, facts: Mapping[str, Any]) -> ViewSpec:
         """Say what a method learns from: as it asks, whole images if it paints on normals, or as the preset says."""

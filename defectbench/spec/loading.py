@@ -246,6 +246,10 @@ def _check_preset(path: Path, spec: TableSpec, preset_name: str) -> None:
     for name, model in spec.models.items():
         entry = names.find("tasks", model.task)
         entry.check(spec.model_arguments(name, preset), f"{path}: {preset_name}: {name}")
+    for name, subset in spec.images.items():
+        for generator, arguments in subset.arguments.items():
+            at = f"{path}: subsets.{name}.arguments"
+            names.find("generators", generator, at).check(arguments, at)
     for number, column in enumerate(spec.entries):
         at = f"{path}: entries[{number}]"
         _try(f"{at}.task", partial(spec.task_spec, column, preset))

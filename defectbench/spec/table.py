@@ -53,7 +53,9 @@ class ViewSpec(Strict):
 class FitSpec(Strict):
     """Budget and batches of a generator's training."""
 
-    images: Positive  # images seen, over all stages
+    images: (
+        Positive | Mapping[str, Positive]
+    )  # images seen, over all stages; or by the subset learned from
     batch: Positive
     augment: tuple[str, ...] = ()
     balance: Literal["none", "defect"] = "defect"
@@ -170,6 +172,9 @@ class SubsetSpec(Strict):
     split: str = ""  # the table's by default
     row: bool = True  # whether it is a row of the table
     paper: bool = True  # whether the paper has this row; False for what we add
+    arguments: Mapping[str, Mapping[str, Any]] = Field(
+        default_factory=dict
+    )  # by generator, over the method's, where it learns from this subset alone
 
 
 class EntrySpec(Strict):

@@ -22,6 +22,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.streams.restored import open_restored
     from defectbench.machine import Machine
     from defectbench.stages.evaluation import plain, train_task
+    from defectbench.stages.fit_checks import check_task
     from defectbench.stages.inspector import WEIGHTS, save_task
     from defectbench.stages.training import initialised
 
@@ -35,6 +36,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if "held" in job.parents:
         held = Prepared.open(store.folder(job.parents["held"]) / "cache")
     cls = names.find("tasks", spec["task"]).load()
+    check_task(spec["task"], cls.needs, real)
     chosen = training_set(
         spec["arm"],
         real,

@@ -11,7 +11,9 @@ import pytest
 from defectbench.config import UserErrors
 from defectbench.data.cache.prepare import prepare
 from defectbench.data.files.boxes import Box, read_boxes
+from defectbench.data.files.decoding import decode_image
 from defectbench.data.files.leaks import leaks
+from defectbench.data.files.overlaps import overlaps
 from defectbench.data.splitting.splits import split
 from defectbench.datasets.neu_det import DEFECTS, NEUDet
 from defectbench.standin.neu_det import _annotate
@@ -31,8 +33,8 @@ def neu(tmp_path: Path) -> Path:
     """Two images of each defect; the second ones have a second box, of scratches."""
     root = tmp_path / "NEU-DET"
     for k, name in enumerate(DEFECTS):
-        add(root, f"{name}_1", [Box(0, 0, SIDE, SIDE, name)], k)
-        add(root, f"{name}_2", [Box(2, 3, 9, 8, name), Box(1, 1, 5, 20, "scratches")], 10 + k)
+        add(root, f"{name}_301", [Box(0, 0, SIDE, SIDE, name)], k)
+        add(root, f"{name}_302", [Box(2, 3, 9, 8, name), Box(1, 1, 5, 20, "scratches")], 10 + k)
     return root
 
 
@@ -41,42 +43,44 @@ def test_the_files_name_is_the_label_and_boxes_keep_theirs(neu: Path) -> None:
     table = manifest.table.set_index("id")
     assert manifest.defects == DEFECTS
     assert not manifest.defective.eq(False).any()
-    assert table.loc["rolled-in_scale_2", "defects"] == ("rolled-in_scale",)
-    boxes = read_boxes(table.loc["rolled-in_scale_2", "boxes"])
+    assert table.loc["rolled-in_scale_302", "defects"] == ("rolled-in_scale",)
+    boxes = read_boxes(table.loc["rolled-in_scale_302", "boxes"])
     assert boxes == [(2, 3, 9, 8, "rolled-in_scale"), (1, 1, 5, 20, "scratches")]
-    assert read_boxes(table.loc["crazing_1", "boxes"]) == [(0, 0, SIDE, SIDE, "crazing")]
+    assert read_boxes(table.loc["crazing_301", "boxes"]) == [(0, 0, SIDE, SIDE, "crazing")]
     assert set(table["mask"]) == {""}
 
 
 def test_one_file_under_two_names_is_one_group(neu: Path) -> None:
-    (neu / "IMAGES/patches_2.jpg").write_bytes((neu / "IMAGES/patches_1.jpg").read_bytes())
+    (neu / "IMAGES/patches_302.jpg").write_bytes((neu / "IMAGES/patches_301.jpg").read_bytes())
     table = NEUDet().scan(neu).table.set_index("id")
-    assert table.loc["patches_1", "group"] == table.loc["patches_2", "group"]
+    assert table.loc["patches_301", "group"] == table.loc["patches_302", "group"]
     assert table["group"].nunique() == len(table) - 1
 
 
 def test_every_problem_is_told(neu: Path) -> None:
-    (neu / "ANNOTATIONS/crazing_1.xml").unlink()
-    (neu / "IMAGES/crazing_2.jpg").unlink()
-    save(neu / "IMAGES/rust_1.jpg", noise(1))
-    _annotate(neu / "ANNOTATIONS/rust_1.xml", "rs", "rust_1", 24, [])
+    (neu / "ANNOTATIONS/crazing_301.xml").unlink()
+    (neu / "IMAGES/crazing_302.jpg").unlink()
+    save(neu / "IMAGES/rust_301.jpg", noise(1))
+    _annotate(neu / "ANNOTATIONS/rust_301.xml", "rs", "rust_301", 24, [])
     box = Box(0, 0, 4, 4, "dent")
-    _annotate(neu / "ANNOTATIONS/patches_1.xml", "pa", "x", SIDE, [box])
+    _annotate(neu / "ANNOTATIONS/patches_301.xml", "pa", "x", SIDE, [box])
     outside = Box(0, 0, SIDE + 1, 4, "patches")
-    _annotate(neu / "ANNOTATIONS/patches_2.xml", "pa", "x", SIDE, [outside])
-    _annotate(neu / "ANNOTATIONS/scratches_1.xml", "sc", "x", 30, [box._replace(name="scratches")])
-    (neu / "ANNOTATIONS/scratches_2.xml").write_text("<annotation><object/>")
+    _annotate(neu / "ANNOTATIONS/patches_302.xml", "pa", "x", SIDE, [outside])
+    _annotate(
+        neu / "ANNOTATIONS/scratches_301.xml", "sc", "x", 30, [box._replace(name="scratches")]
+    )
+    (neu / "ANNOTATIONS/scratches_302.xml").write_text("<annotation><object/>")
     with pytest.raises(UserErrors) as told:
         NEUDet().scan(neu)
     said = str(told.value)
     for words in (
-        "crazing_1.jpg: has no boxes",
-        "crazing_2.xml: has no image",
-        "rust_1.jpg: is named after no defect",
-        "patches_1.xml: names 'dent'",
-        "patches_2.xml: box 0, 0, 25, 4",
-        "scratches_1.xml: is for 30x30 pixels",
-        "scratches_2.xml: not an annotation",
+        "crazing_301.jpg: has no boxes",
+        "crazing_302.xml: has no image",
+        "rust_301.jpg: is named after no defect",
+        "patches_301.xml: names 'dent'",
+        "patches_302.xml: box 0, 0, 25, 4",
+        "scratches_301.xml: is for 30x30 pixels",
+        "scratches_302.xml: not an annotation",
     ):
         assert words in said
 
@@ -95,7 +99,7 @@ def test_the_detector_gets_the_annotated_boxes(neu: Path, tmp_path: Path) -> Non
     task = Detection(
         size=48, defects=cache.defects, products=cache.products, steps=1, **Detection.tiny
     )
-    row = np.flatnonzero(cache.table["id"] == "patches_2")
+    row = np.flatnonzero(cache.table["id"] == "patches_302")
     (target,) = task.targets(ImageSet.of(cache, row).all())
     assert target.boxes.tolist() == [[4, 6, 18, 16], [2, 2, 10, 40]]
     assert target.classes.tolist() == [2, 5]
@@ -119,4 +123,13 @@ def test_the_real_images(data_root: Path) -> None:
     assert whole
     assert table.loc["patches_101", "group"] == table.loc["patches_105", "group"]
     assert table.loc["inclusion_188", "group"] == table.loc["inclusion_210", "group"]
+    shared = table["group"].duplicated(keep=False)
+    assert (int(shared.sum()), table.loc[shared, "group"].nunique()) == (1394, 315)
+    some = ["crazing_148", "crazing_149", "rolled-in_scale_177", "rolled-in_scale_179"]
+    images = [decode_image(manifest.root / f"IMAGES/{name}.jpg")[..., 0] for name in some]
+    found = {(some[o.first], some[o.second]) for o in overlaps(images)}
+    assert found == {tuple(some[:2]), tuple(some[2:])}
+    assert all(table.loc[a, "group"] == table.loc[b, "group"] for a, b in found)
+    few = split(manifest, "few_shot(5)", validation=0).table
+    assert Counter(few.loc[few["split"] == "train", "defects"]) == {(d,): 5 for d in DEFECTS}
     assert not leaks(split(manifest, "fraction(test=0.4)"), look=False)

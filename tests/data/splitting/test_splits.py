@@ -230,7 +230,9 @@ def sdi_like() -> Manifest:
 def test_sdi_dt_gan_keeps_what_is_published_and_divides_the_normals() -> None:
     done = split(sdi_like(), "sdi_dt_gan").of_products("A")
     assert sides(done, "scratches") == {"train": 70, "val": 15, "test": 35}
-    assert sides(done, "good") == {"train": 300, "val": 30, "test": 70}
+    assert sides(done, "good") == {"train": 343, "val": 17, "test": 40}
+    of_b = split(sdi_like(), "sdi_dt_gan").of_products("B")
+    assert sides(of_b, "good") == {"train": 357, "val": 13, "test": 30}
 
 
 def test_sdi_dt_gan_holds_out_where_nothing_is_published() -> None:
@@ -244,7 +246,35 @@ def test_subset_reduces_one_product_only() -> None:
     done = split(sdi_like(), "subset(20 of A)")
     assert sides(done.of_products("A"), "scratches") == {"train": 20, "val": 15, "test": 35}
     assert sides(done.of_products("B"), "scratches") == {"train": 70, "val": 15, "test": 35}
-    assert sides(done.of_products("A"), "good")["train"] == 300
+    assert sides(done.of_products("A"), "good")["train"] == 343
+
+
+def in_parts(sizes: list[int]) -> Manifest:
+    """Images of one defect, no normals; so many to a group."""
+    rows = [
+        {"id": f"{group:02d}_{k}", "group": f"g{group}", "defects": ("dent",)}
+        for group, size in enumerate(sizes)
+        for k in range(size)
+    ]
+    return make(rows)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_shot_takes_parts_that_fit_before_larger_ones(seed: int) -> None:
+    done = split(in_parts([40, 1, 30, 2, 1, 9, 2, 1]), "few_shot(3)", seed, validation=0).table
+    sides = done.groupby("group")["split"].unique()
+    assert (done["split"] == "train").sum() == 3
+    assert all(len(side) == 1 for side in sides)
+    assert len(done) == 86  # nothing is left out
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_shot_cuts_a_part_where_all_are_larger(seed: int) -> None:
+    done = split(in_parts([40, 30, 9]), "few_shot(5)", seed, validation=0).table
+    train = done[done["split"] == "train"]
+    assert len(train) == 5
+    assert train["group"].nunique() == 1
+    assert train["group"].iloc[0] not in set(done.loc[done["split"] == "test", "group"])
 
 
 def test_few_shot_counts_validation_among_its_images() -> None:
@@ -364,7 +394,12 @@ def test_any_dataset_divides_without_loss(
         warnings.simplefilter("error")
         done = split(make(rows), rule, seed)
     assert straddling(done) == []
-    assert len(done) == len(rows)
+    kept = set(done.table["id"])
+    lost = {row["group"] for row in rows if row["id"] not in kept}
+    if rule.startswith("few_shot"):  # the rest of a part that is too large
+        assert lost <= set(done.table.loc[done.table["split"] != "test", "group"])
+    else:
+        assert not lost
 
 
 def tiles(groups: int = 12, each: int = 5) -> Manifest:
