@@ -253,6 +253,8 @@ class Planner:
             "threads": self.preset.threads,
             "seed": seed,
         }
+        if self.preset.sample.restored and "restoration" in facts.get("takes", frozenset()):
+            spec["restored"] = self.preset.sample.restored
         parents = {"data": self.prepare(row, entry, seed), "source": source, **fits}
         label = f"sample {entry.label or entry.method} {row} seed {seed}"
         return self.add(Job("sample", spec, parents, label)), fits
