@@ -8,8 +8,9 @@ from defectbench.config import UserError
 from defectbench.metrics import catalogue, weights
 from defectbench.metrics.base import SetMetric
 from defectbench.metrics.mask_scores import INSPECTOR, ImageMetric
+from defectbench.nn.weights import WeightFile, locate
 
-WEIGHTS: Mapping[str, weights.WeightFile] = {
+WEIGHTS: Mapping[str, WeightFile] = {
     "inception_tf2015": weights.INCEPTION,
     "dinov2_vitb14": weights.DINOV2_VITB14,
     "dinov2_vitl14": weights.DINOV2_VITL14,
@@ -37,7 +38,7 @@ def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
     Returns:
         their names, and a line that says which networks they look through.
     """
-    found = {name for name, file in WEIGHTS.items() if weights.locate(file)}
+    found = {name for name, file in WEIGHTS.items() if locate(file)}
     chosen: list[str] = []
     if "inception_tf2015" in found:
         chosen += INCEPTION_METRICS

@@ -6,7 +6,6 @@ No training and no table. Images, masks and names are checked first; nothing is 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +33,7 @@ from defectbench.bench.records import append_records, read_records, records_path
 from defectbench.bench.scoring import replayed, told
 from defectbench.bench.store import Store
 from defectbench.config import UserError
-from defectbench.metrics import features, weights
+from defectbench.metrics import features
 from defectbench.metrics.base import Array, SetMetric
 from defectbench.metrics.images import PickedImages
 from defectbench.metrics.lpips import Lpips
@@ -42,6 +41,7 @@ from defectbench.metrics.lpips_pairs import between
 from defectbench.metrics.mask_scores import NETS
 from defectbench.metrics.scoring import ScoreRow, score_sets
 from defectbench.metrics.store import Extractor, FeatureStore
+from defectbench.nn.weights import is_offline, locate
 from defectbench.rng import numpy_rng
 
 NAME = re.compile(r"[\w+-][\w.+-]*")
@@ -224,8 +224,7 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
 def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor | Lpips:
     """An extractor; says so where its weights must be fetched first."""
     file = WEIGHTS.get(features.PARTS.get(name, name))
-    online = os.environ.get(weights.OFFLINE_VARIABLE, "") in ("", "0")
-    if file and online and weights.locate(file) is None:
+    if file and not is_offline() and locate(file) is None:
         say(f"{file.file} is not on this machine; fetching {file.url}")
     return features.build(name)
 

@@ -23,7 +23,8 @@ from defectbench.metrics.kid import kid_torch_fidelity
 from defectbench.metrics.lpips import Lpips
 from defectbench.metrics.prdc import precision_recall
 from defectbench.metrics.store import FeatureStore
-from defectbench.metrics.weights import DINOV2_VITB14, WeightFile, sha256_of
+from defectbench.metrics.weights import DINOV2_VITB14
+from defectbench.nn.weights import WeightFile, sha256_of
 
 
 def _pictures(count: int, seed: int, size: int = 48):
@@ -63,7 +64,7 @@ def test_absent_weights_are_named(name, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("DEFECTBENCH_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("DEFECTBENCH_OFFLINE", "1")
-    with pytest.raises(UserError, match="Fetch https://"):
+    with pytest.raises(UserError, match="fetch https://"):
         build(name)
 
 
