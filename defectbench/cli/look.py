@@ -194,11 +194,8 @@ def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
 
 def _weights() -> dict[str, str]:
     """Say which files of pretrained weights are found, and where the others are published."""
-    from defectbench.features import weights
+    from defectbench.features.weights import KNOWN as OF_METRICS
+    from defectbench.nn.pretrained import KNOWN as OF_BACKBONES
+    from defectbench.nn.weights import whereabouts
 
-    told = {}
-    for value in vars(weights).values():
-        if isinstance(value, weights.WeightFile):
-            found = weights.locate(value)
-            told[value.file] = str(found) if found else f"missing: {value.purpose}; {value.url}"
-    return told
+    return dict(whereabouts((*OF_BACKBONES, *OF_METRICS)))

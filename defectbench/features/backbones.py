@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from defectbench.features.weights import ALEXNET, VGG16, WeightFile, obtain, sha256_of
+from defectbench.features.weights import ALEXNET, VGG16
+from defectbench.nn.weights import WeightFile, obtain, sha256_of
 
 Net = Literal["vgg", "alex"]
 

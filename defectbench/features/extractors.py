@@ -27,10 +27,8 @@ from defectbench.features.weights import (
     DINOV2_VITB14,
     DINOV2_VITL14,
     INCEPTION,
-    WeightFile,
-    obtain,
-    sha256_of,
 )
+from defectbench.nn.weights import WeightFile, obtain, sha256_of
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -9,8 +9,9 @@ from defectbench.features import weights
 from defectbench.metrics import catalogue
 from defectbench.metrics.base import SetMetric
 from defectbench.metrics.mask_scores import INSPECTOR, ImageMetric
+from defectbench.nn.weights import WeightFile, locate
 
-WEIGHTS: Mapping[str, weights.WeightFile] = {
+WEIGHTS: Mapping[str, WeightFile] = {
     "inception_tf2015": weights.INCEPTION,
     "dinov2_vitb14": weights.DINOV2_VITB14,
     "dinov2_vitl14": weights.DINOV2_VITL14,
@@ -38,7 +39,7 @@ def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
     Returns:
         their names, and a line that says which networks they look through.
     """
-    found = {name for name, file in WEIGHTS.items() if weights.locate(file)}
+    found = {name for name, file in WEIGHTS.items() if locate(file)}
     chosen: list[str] = []
     if "inception_tf2015" in found:
         chosen += INCEPTION_METRICS

@@ -6,7 +6,6 @@ No training and no table. Images, masks and names are checked first; nothing is 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,6 @@ import torch
 
 from defectbench.config import UserError
 from defectbench.features import extractors as features
-from defectbench.features import weights
 from defectbench.features.feature_store import Extractor, FeatureStore
 from defectbench.features.images import PickedImages
 from defectbench.features.lpips import Lpips
@@ -26,6 +24,7 @@ from defectbench.features.lpips_pairs import between
 from defectbench.metrics.base import Array, SetMetric
 from defectbench.metrics.mask_scores import NETS
 from defectbench.metrics.scoring import ScoreRow, score_sets
+from defectbench.nn.weights import is_offline, locate
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Cell
 from defectbench.plan.planner import SCORES_REVISION
@@ -225,8 +224,7 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
 def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor | Lpips:
     """An extractor; says so where its weights must be fetched first."""
     file = WEIGHTS.get(features.PARTS.get(name, name))
-    online = os.environ.get(weights.OFFLINE_VARIABLE, "") in ("", "0")
-    if file and online and weights.locate(file) is None:
+    if file and not is_offline() and locate(file) is None:
         say(f"{file.file} is not on this machine; fetching {file.url}")
     return features.build(name)
 

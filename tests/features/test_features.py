@@ -19,11 +19,12 @@ from defectbench.features.extractors import DinoV2, InceptionTF2015, RandomVgg16
 from defectbench.features.feature_store import FeatureStore
 from defectbench.features.images import ArrayImages
 from defectbench.features.lpips import Lpips
-from defectbench.features.weights import DINOV2_VITB14, WeightFile, sha256_of
+from defectbench.features.weights import DINOV2_VITB14
 from defectbench.metrics.fid import fid
 from defectbench.metrics.inception_score import inception_score
 from defectbench.metrics.kid import kid_torch_fidelity
 from defectbench.metrics.prdc import precision_recall
+from defectbench.nn.weights import WeightFile, sha256_of
 
 
 def _pictures(count: int, seed: int, size: int = 48):
@@ -63,7 +64,7 @@ def test_absent_weights_are_named(name, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("DEFECTBENCH_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("DEFECTBENCH_OFFLINE", "1")
-    with pytest.raises(UserError, match="Fetch https://"):
+    with pytest.raises(UserError, match="fetch https://"):
         build(name)
 
 

