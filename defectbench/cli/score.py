@@ -15,7 +15,7 @@ from defectbench.cli.tables import AsJson, OutFolder, say
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
-    from defectbench.metrics.scoring import ScoreRow
+    from defectbench.metrics.parts.scoring import ScoreRow
     from defectbench.single.score_folders import Scored
 
 WIDTH = 120  # columns of the table where no terminal says how many there are

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -38,12 +38,15 @@ class FeatureExtractor(nn.Module, ABC):
     """Turns images into rows of numbers.
 
     Attributes:
+        gives: what `FeatureStore.get` gives of it: "rows", one per image and part.
         name: public name; it says the network and its weights.
         dim: numbers per image.
         sha256: digest of the weights.
         resize: how images reach the network's size.
         parts: columns of each named part; by default one part with the extractor's name.
     """
+
+    gives: Literal["rows"] = "rows"
 
     def __init__(self, name: str, sha256: str, resize: str, parts: Mapping[str, int] | int) -> None:
         """Say what it is.

@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from defectbench.metrics.base import POSITIVE, Against, FeatureMetric, Floats, as_pair
-from defectbench.metrics.bootstrap import resample_counts
+from defectbench.metrics.base import POSITIVE, Against, Floats, Metric, as_pair
+from defectbench.metrics.parts.bootstrap import resample_counts
 
 INCEPTION = "inception_tf2015_pool3"
 RESAMPLES = 200  # one costs a spectrum, so fewer than KID's; 50 where even that takes minutes
@@ -44,21 +44,6 @@ def _root(centred: Floats) -> Floats:
     """A matrix with the same Gram over dimensions and at most D rows (N, D) -> (min(N, D), D)."""
     rows, dimensions = centred.shape
     return centred if rows <= dimensions else np.asarray(np.linalg.qr(centred, mode="r"))
-
-
-def frechet_distance(
-    first_mean: Floats, first_covariance: Floats, second_mean: Floats, second_covariance: Floats
-) -> float:
-    """The same distance from means (D,) and covariances (D, D), by eigenvalues of their product.
-
-    For statistics that others computed, and as the slow independent form that `fid` is tested
-    against. Rounding makes it exact only to about 1e-7 of the traces where N < D.
-    """
-    shift = first_mean - second_mean
-    eigenvalues = np.linalg.eigvals(first_covariance @ second_covariance)
-    shared = np.sqrt(eigenvalues.astype(np.complex128)).real.sum()
-    traces = np.trace(first_covariance) + np.trace(second_covariance)
-    return float(shift @ shift + traces - 2 * shared)
 
 
 def fid_infinity(
@@ -140,7 +125,7 @@ def _shared(cross: Floats, w: npt.NDArray[np.int64], v: npt.NDArray[np.int64]) -
     return float(np.sqrt(np.linalg.eigvalsh(gram).clip(0)).sum())
 
 
-def distance(extractor: str = INCEPTION, against: Against = "unseen") -> FeatureMetric:
+def distance(extractor: str = INCEPTION, against: Against = "unseen") -> Metric:
     """The metric: "fid" on Inception features, "fd_<extractor>" on others, "..._training" against training images.
 
     The papers of this field take FID against the images that the generator was trained on, so copying
@@ -149,7 +134,7 @@ def distance(extractor: str = INCEPTION, against: Against = "unseen") -> Feature
     name = "fid" if extractor == INCEPTION else f"fd_{extractor}"
     if against == "training":
         name = f"{name}_training"
-    return FeatureMetric(
+    return Metric(
         name=name,
         extractor=extractor,
         better="lower",
@@ -164,7 +149,7 @@ def distance(extractor: str = INCEPTION, against: Against = "unseen") -> Feature
 METRICS = (
     distance(),
     distance(against="training"),
-    FeatureMetric(
+    Metric(
         name="fid_infinity",
         extractor=INCEPTION,
         better="lower",

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
-from defectbench.metrics.base import FeatureMetric, Floats, as_features
-from defectbench.metrics.bootstrap import resample_counts
+from defectbench.metrics.base import Floats, Metric, as_features
+from defectbench.metrics.parts.bootstrap import resample_counts
 
 LOGITS = "inception_tf2015_logits"
 SPLITS = 10  # Salimans et al. 2016, and every library since
@@ -93,13 +93,13 @@ def replicated_inception_score(
 
 
 def _score_by_key(_real: Floats, fake: Floats, _rng: np.random.Generator) -> dict[str, float]:
-    """See `FeatureMetric.score`."""
+    """See `Metric.score`."""
     value = inception_score(fake)
     return {"is": value.mean, "is_std": value.std}
 
 
 METRICS = (
-    FeatureMetric(
+    Metric(
         name="is",
         extractor=LOGITS,
         better="higher",

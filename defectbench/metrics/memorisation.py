@@ -14,19 +14,19 @@ import numpy.typing as npt
 from defectbench.metrics.base import (
     FRACTION,
     POSITIVE,
-    FeatureMetric,
     Floats,
+    Metric,
     Undefined,
     as_pair,
 )
-from defectbench.metrics.bootstrap import resample_counts
-from defectbench.metrics.distances import (
+from defectbench.metrics.fid import fid, replicated_fid
+from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.distances import (
     euclidean,
     euclidean_within,
     nearest_present,
     without_self,
 )
-from defectbench.metrics.fid import fid, replicated_fid
 
 INCEPTION = "inception_tf2015_pool3"
 COSINE_LIMIT = 0.1  # mean nearest cosine distance from which on nothing counts as memorised
@@ -119,7 +119,7 @@ def _penalised(value: float, distance: float, limit: float) -> float:
 def _memorisation(
     real: Floats, fake: Floats, _rng: np.random.Generator
 ) -> dict[str, float] | Undefined:
-    """See `FeatureMetric.score`."""
+    """See `Metric.score`."""
     near = neighbours(euclidean_within(real), euclidean(fake, real))
     ratio = nearest_neighbour_ratio(near)
     if isinstance(ratio, Undefined):
@@ -173,9 +173,9 @@ def _replicated_mifid(
     return {"mifid": np.array([_penalised(f, d, COSINE_LIMIT) for f, d in pairs])}
 
 
-def nearest_neighbours(extractor: str = INCEPTION) -> FeatureMetric:
+def nearest_neighbours(extractor: str = INCEPTION) -> Metric:
     """The metric "memorisation[_<extractor>]" with keys nn_ratio and authenticity."""
-    return FeatureMetric(
+    return Metric(
         name="memorisation" if extractor == INCEPTION else f"memorisation_{extractor}",
         extractor=extractor,
         better="higher",
@@ -191,7 +191,7 @@ def nearest_neighbours(extractor: str = INCEPTION) -> FeatureMetric:
 
 METRICS = (
     nearest_neighbours(),
-    FeatureMetric(
+    Metric(
         name="mifid",
         extractor=INCEPTION,
         better="lower",

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from defectbench.metrics.base import FRACTION, POSITIVE, FeatureMetric, Floats, as_pair
-from defectbench.metrics.bootstrap import resample_counts
-from defectbench.metrics.distances import euclidean, euclidean_within
+from defectbench.metrics.base import FRACTION, POSITIVE, Floats, Metric, as_pair
+from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.distances import euclidean, euclidean_within
 
 INCEPTION = "inception_tf2015_pool3"
 
@@ -94,12 +94,12 @@ def density_coverage(real: npt.ArrayLike, fake: npt.ArrayLike, *, k: int = 5) ->
 
 
 def _precision_recall(real: Floats, fake: Floats, _rng: np.random.Generator) -> dict[str, float]:
-    """See `FeatureMetric.score`."""
+    """See `Metric.score`."""
     return precision_recall(real, fake)._asdict()
 
 
 def _density_coverage(real: Floats, fake: Floats, _rng: np.random.Generator) -> dict[str, float]:
-    """See `FeatureMetric.score`."""
+    """See `Metric.score`."""
     return density_coverage(real, fake)._asdict()
 
 
@@ -133,9 +133,9 @@ def _replicated_density_coverage(
     }
 
 
-def precision_recall_k3(extractor: str = INCEPTION) -> FeatureMetric:
+def precision_recall_k3(extractor: str = INCEPTION) -> Metric:
     """The metric "precision_recall_k3[_<extractor>]" with keys precision and recall."""
-    return FeatureMetric(
+    return Metric(
         name=_named("precision_recall_k3", extractor),
         extractor=extractor,
         better="higher",
@@ -146,9 +146,9 @@ def precision_recall_k3(extractor: str = INCEPTION) -> FeatureMetric:
     )
 
 
-def density_coverage_k5(extractor: str = INCEPTION) -> FeatureMetric:
+def density_coverage_k5(extractor: str = INCEPTION) -> Metric:
     """The metric "density_coverage_k5[_<extractor>]" with keys density and coverage."""
-    return FeatureMetric(
+    return Metric(
         name=_named("density_coverage_k5", extractor),
         extractor=extractor,
         better="higher",

@@ -311,8 +311,8 @@ class Planner:
         Raises:
             UserError: scores ask for one and the table has no segmentation model.
         """
-        from defectbench.metrics.catalogue import find
         from defectbench.metrics.mask_scores import INSPECTOR
+        from defectbench.metrics.parts.catalogue import find
 
         asking = [name for name in scores.metrics if find(name).extractor == INSPECTOR]
         if not asking:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from defectbench.config import UserError
 from defectbench.features import weights
-from defectbench.metrics import catalogue
-from defectbench.metrics.base import SetMetric
-from defectbench.metrics.mask_scores import INSPECTOR, ImageMetric
+from defectbench.metrics.base import Metric
+from defectbench.metrics.mask_scores import INSPECTOR
+from defectbench.metrics.parts import catalogue
 from defectbench.nn.weights import WeightFile, locate
 
 WEIGHTS: Mapping[str, WeightFile] = {
@@ -68,7 +68,7 @@ def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
 
 def chosen_metrics(
     wanted: Sequence[str], *, masks: bool, say: Callable[[str], None]
-) -> tuple[list[SetMetric], list[ImageMetric]]:
+) -> tuple[list[Metric], list[Metric]]:
     """Metrics on features, and those on masks.
 
     Args:
@@ -83,8 +83,8 @@ def chosen_metrics(
     if not names:
         names, told = default_metrics(masks=masks)
         say(told)
-    found: list[SetMetric] = []
-    on_masks: list[ImageMetric] = []
+    found: list[Metric] = []
+    on_masks: list[Metric] = []
     for name in names:
         metric = catalogue.find(name)
         if metric.extractor == INSPECTOR:
@@ -94,7 +94,7 @@ def chosen_metrics(
             )
         if metric.extractor.endswith("_masked"):
             raise UserError(f"--metrics {name}: needs masks of the real images too; leave it out")
-        if not isinstance(metric, ImageMetric):
+        if metric.on != "masks":
             found.append(metric)
         elif masks:
             on_masks.append(metric)

@@ -11,8 +11,8 @@ from PIL import Image
 from defectbench.features.images import Pixels
 from defectbench.imaging.grid import grid
 from defectbench.metrics.base import Array
-from defectbench.metrics.distances import euclidean, euclidean_within
 from defectbench.metrics.memorisation import neighbours
+from defectbench.metrics.parts.distances import euclidean, euclidean_within
 from defectbench.single.image_folders import Opened
 
 SHOWN = 4  # samples at either end of the picture

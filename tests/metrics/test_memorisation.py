@@ -8,13 +8,6 @@ import torch
 from torchmetrics.image.mifid import MemorizationInformedFrechetInceptionDistance
 
 from defectbench.metrics.base import Undefined
-from defectbench.metrics.bootstrap import resample_counts
-from defectbench.metrics.distances import (
-    euclidean,
-    euclidean_within,
-    nearest_present,
-    without_self,
-)
 from defectbench.metrics.fid import fid
 from defectbench.metrics.memorisation import (
     authenticity,
@@ -23,6 +16,13 @@ from defectbench.metrics.memorisation import (
     nearest_neighbours,
     neighbours,
     replicated_neighbours,
+)
+from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.distances import (
+    euclidean,
+    euclidean_within,
+    nearest_present,
+    without_self,
 )
 
 

@@ -12,14 +12,14 @@ from defectbench.config import UserError
 from defectbench.features.images import ArrayImages
 from defectbench.features.lpips_pairs import between, within
 from defectbench.features.lpips_streams import grouped_distances, intra_cluster_rows
-from defectbench.metrics import catalogue
+from defectbench.metrics.base import stored
 from defectbench.metrics.fid import fid
 from defectbench.metrics.ic_lpips import PROTOCOLS
 from defectbench.metrics.ic_lpips import metric as cluster_metric
 from defectbench.metrics.kid import kid
-from defectbench.metrics.mask_scores import INSPECTOR, PIXELS, ImageMetric
-from defectbench.metrics.pairwise import stored
-from defectbench.metrics.scoring import score_sets
+from defectbench.metrics.mask_scores import INSPECTOR, PIXELS, per_image
+from defectbench.metrics.parts import catalogue
+from defectbench.metrics.parts.scoring import score_sets
 from tests.features.stub_lpips import StubLpips
 
 POOL, LOGITS = "inception_tf2015_pool3", "inception_tf2015_logits"
@@ -219,7 +219,7 @@ def test_distances_to_references_are_found_by_their_name():
 
 
 def test_values_per_image_become_one_row():
-    metric = ImageMetric(name="inside", values="change_inside", extractor="pixels", better="higher")
+    metric = per_image("inside", "change_inside", "pixels", "higher")
     values = {"inside": np.array([[0.2], [0.4], [np.nan], [0.6]])}
     none = {"inside": np.full((2, 1), np.nan)}
     row = score_sets({}, values, [metric], np.random.default_rng(0))[0]
@@ -238,7 +238,7 @@ def test_the_catalogue_knows_every_metric_and_no_torch():
     assert set(known) <= set(catalogue.SUMMARIES)
     with pytest.raises(UserError, match="did you mean 'kid_stylegan'"):
         catalogue.find("kid_stylegan2")
-    code = "import sys, defectbench.metrics.catalogue; sys.exit('torch' in sys.modules)"
+    code = "import sys, defectbench.metrics.parts.catalogue; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

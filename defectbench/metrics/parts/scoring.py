@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from defectbench.metrics.base import Array, Better, Floats, SetMetric, Undefined
-from defectbench.metrics.bootstrap import centred_interval
+from defectbench.metrics.base import Array, Better, Floats, Metric, Undefined
+from defectbench.metrics.parts.bootstrap import centred_interval
 from defectbench.rng import numpy_rng
 
 REPLICATES = 1000
@@ -65,7 +65,7 @@ class ScoreRow:
 def score_sets(
     real: Features,
     fake: Features,
-    metrics: Sequence[SetMetric],
+    metrics: Sequence[Metric],
     rng: np.random.Generator,
     *,
     replicates: int = REPLICATES,
@@ -109,7 +109,7 @@ def score_sets(
 
 
 def _rows(
-    metric: SetMetric, kind: Kind, real: Features, fake: Features, seed: int, replicates: int = 0
+    metric: Metric, kind: Kind, real: Features, fake: Features, seed: int, replicates: int = 0
 ) -> list[ScoreRow]:
     """Rows of one metric for one pair of sets."""
     names = dict(zip(("real", "fake"), metric.inputs, strict=True))
@@ -141,7 +141,7 @@ def _rows(
     ]
 
 
-def _floor(metric: SetMetric, real: Features, other: Features | None, seed: int) -> list[ScoreRow]:
+def _floor(metric: Metric, real: Features, other: Features | None, seed: int) -> list[ScoreRow]:
     """Rows of one metric for real images against real images; none where that has no meaning."""
     name, among = metric.inputs
     if name != among or name not in real:
@@ -158,7 +158,7 @@ def _floor(metric: SetMetric, real: Features, other: Features | None, seed: int)
 
 
 def score_row(
-    metric: SetMetric,
+    metric: Metric,
     kind: Kind,
     key: str,
     value: float,
@@ -187,7 +187,7 @@ def score_row(
     )
 
 
-def missing_row(metric: SetMetric, kind: Kind, n_real: int, n_fake: int, reason: str) -> ScoreRow:
+def missing_row(metric: Metric, kind: Kind, n_real: int, n_fake: int, reason: str) -> ScoreRow:
     """A row without a value."""
     return ScoreRow(
         metric=metric.name,
