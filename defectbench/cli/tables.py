@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from defectbench.cli.app import app, console, errors
-from defectbench.config import UserError
 
 TableName = Annotated[
     str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")
@@ -67,20 +65,6 @@ def plan(
     console.print(f"{told['cells']} cells; {fits} fits serve them all")
 
 
-def make_executor(on: str, workers: int, machine: Mapping[str, Any]) -> Any:
-    """Build the executor that `--on` names."""
-    if on == "inline":
-        from defectbench.executors.inline import Inline
-
-        return Inline()
-    if on == "local":
-        from defectbench.executors.local import Local, cuda_devices
-
-        gpus = () if machine["accelerator"] == "cpu" else cuda_devices()
-        return Local(workers, gpus, machine["devices"])
-    raise UserError(f"--on {on}: expected inline or local")
-
-
 @app.command()
 def run(
     tables: Annotated[
@@ -122,27 +106,29 @@ def run(
 
     `defectbench run dcdgan_c/table5 --only method=StarGAN --only subset=wood`
     """
+    from defectbench import api
     from defectbench.cli.board import LiveBoard
     from defectbench.plan.plan import parse_only
-    from defectbench.runner.run import Options, run_table
 
-    machine = {"accelerator": accelerator, "devices": devices, "precision": precision}
-    options = Options(
-        preset=preset,
-        data=data,
-        out=out,
-        only=parse_only(only or []),
-        retry=retry,
-        machine=machine,
-        tensorboard=tensorboard,
-    )
     unexpected: dict[str, str] = {}
     lost: dict[str, str] = {}
     told: list[dict[str, Any]] = []
     asked: list[str] = []
-    for table in tables:
-        with LiveBoard(console, quiet=as_json) as board:
-            outcome = run_table(table, options, make_executor(on, workers, machine), board, say)
+    for done in api.run(
+        *tables,
+        preset=preset,
+        data=data,
+        out=out,
+        on=on,
+        workers=workers,
+        only=parse_only(only or []),
+        retry=retry,
+        machine={"accelerator": accelerator, "devices": devices, "precision": precision},
+        tensorboard=tensorboard,
+        board=lambda: LiveBoard(console, quiet=as_json),
+        say=say,
+    ):
+        outcome = done.outcome
         unexpected |= outcome.failed
         lost |= outcome.lost
         fits = [job.id for job in outcome.plan.jobs.values() if job.stage == "fit"]
@@ -202,7 +188,9 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two CSVs: differences with 95 % intervals, changes of rank, rows that do not match.
+    """Compare two CSVs: differences with 95 % intervals, changes of rank and budgets, rows that do not match.
+
+    Takes tables, leaderboards and gains, two of one sort.
 
     Example: `defectbench compare old/leaderboard.csv results/leaderboard.csv`
     """
@@ -235,6 +223,8 @@ def compare(
             rank,
         )
     console.print(sheet)
+    for line in found.budgets:
+        console.print(line, markup=False, soft_wrap=True)
     for title, rows in (
         (f"only in {first}", found.only_first),
         (f"only in {second}", found.only_second),

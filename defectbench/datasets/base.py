@@ -19,6 +19,8 @@ class Dataset(ABC):
     """Name of its folder below a data root, e.g. `mvtec_ad`."""
     title: ClassVar[str]
     """Printed name, e.g. `MVTec AD`."""
+    own_images: ClassVar[bool] = False
+    """Whether the images are the user's: tables then print the name of their folder."""
     citation: ClassVar[str]
     licence: ClassVar[Licence]
     mask_threshold: ClassVar[int]

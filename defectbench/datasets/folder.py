@@ -32,6 +32,7 @@ class Folder(Dataset):
 
     folder = "folder"
     title = "Folder of images"
+    own_images = True
     citation = "none: your own images"
     licence = Licence("yours", commercial=None)
     mask_threshold = 1

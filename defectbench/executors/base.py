@@ -16,6 +16,9 @@ from defectbench.stages.context import Context
 class Board(Protocol):
     """Who is told what happens to jobs."""
 
+    def begin(self, todo: Mapping[str, Job], reused: int) -> None:
+        """Jobs are about to run; `reused` others were done before."""
+
     def started(self, job: Job) -> None:
         """A job began."""
 

@@ -373,6 +373,9 @@ class Planner:
         subset = self.spec.images[row]
         name = self.dataset_of(subset)
         title, stand_in = self.datasets[name].title, self.sources[name].stand_in
+        root = self.sources[name].root
+        if self.datasets[name].own_images and root is not None:
+            title = root.resolve().stem if root.is_file() else root.resolve().name
         method = self.spec.methods.get(entry.method)
         if method and self._exists(entry):
             facts = names.find("generators", method.generator).facts

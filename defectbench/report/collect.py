@@ -13,6 +13,7 @@ from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError
+from defectbench.report.bounds import below_chance, clip
 from defectbench.report.stats import summarise
 
 COLUMNS = (
@@ -23,6 +24,7 @@ COLUMNS = (
     "subset",
     "method",
     "arm",
+    "variant",
     "model",
     "metric",
     "better",
@@ -37,14 +39,19 @@ COLUMNS = (
     "difference",
     "n_real",
     "n_synthetic",
+    "seeds",
+    "steps",
+    "fit_images",
     "selection",
     "status",
     "reason",
     "revision",
     "jobs",
 )
-"""sd has ddof=1; ci is the 95 % Student t interval of the mean over seeds, or, for a score of one seed, its bootstrap interval
-over both image sets. floor: real images against real ones; ceiling: training images replayed; of scores only."""
+"""sd has ddof=1; ci is the 95 % Student t interval of the mean over seeds, cut to [0, 1] for fractions, or, for a score of one
+seed, its bootstrap interval over both image sets. floor: real images against real ones; ceiling: training images replayed; of
+scores only. seeds, steps and fit_images are the budget: seeds with a number, steps of the downstream training, images that
+the generator saw in training."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -122,7 +129,7 @@ def collect(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[s
         shown = cell["metrics"] or list(dict.fromkeys(m for job in done for m in job["metrics"]))
         for metric in shown or [""]:
             values = _by_seed(columns, jobs, metric)
-            rows.append(_row(plan, cell, metric, values, done, failed, printed))
+            rows.append(_row(plan, cell, metric, values, done, failed, printed, jobs))
     return rows
 
 
@@ -168,8 +175,11 @@ def _row(
     done: Sequence[Mapping[str, Any]],
     failed: Sequence[Mapping[str, Any]],
     printed: Printed,
+    jobs: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, str]:
     summary = summarise(known)
+    low, high = clip(metric, summary.low, summary.high)
+    summary = replace(summary, low=low, high=high)
     if len(done) == 1 and known and done[0].get("intervals", {}).get(metric):
         low, high = done[0]["intervals"][metric]  # one seed: the score's own bootstrap interval
         summary = replace(summary, low=low, high=high)
@@ -188,7 +198,9 @@ def _row(
         why = next((job["reasons"][metric] for job in done if metric in job.get("reasons", {})), "")
         status, reason = "undefined", why or f"{metric} is undefined on these test images"
     else:
-        reason = "; ".join(dict.fromkeys(r for job in done for r in job.get("remarks", ())))
+        remarks = [r for job in done for r in job.get("remarks", ())]
+        remarks.append(below_chance(metric, summary.mean, done, jobs))
+        reason = "; ".join(dict.fromkeys(remark for remark in remarks if remark))
     paper = printed_value(plan, cell, metric, printed)
     alike = plan.get("printed", {}).get(metric, {}).get("comparable", True)
     comparable = paper is not None and known and alike and not cell["stand_in"]
@@ -202,6 +214,7 @@ def _row(
         "subset": cell["subset"],
         "method": cell["method"],
         "arm": cell["arm"],
+        "variant": cell.get("variant", ""),
         "model": cell["model"],
         "metric": metric,
         "better": better,
@@ -216,6 +229,9 @@ def _row(
         "difference": number(summary.mean - paper) if comparable and paper is not None else "",
         "n_real": _span([real for real, _ in sizes]),
         "n_synthetic": _span([synthetic for _, synthetic in sizes]),
+        "seeds": " ".join(dict.fromkeys(_asked("seed", done, metric))),
+        "steps": _span([int(steps) for steps in _asked("steps", done)]),
+        "fit_images": _span([int(n) for n in _asked("images", _fits(cell, jobs))]),
         "selection": cell["selection"],
         "status": status,
         "reason": reason,
@@ -228,6 +244,22 @@ def _beside(kind: str, metric: str, done: Sequence[Mapping[str, Any]]) -> float 
     """Mean over seeds of the floors or ceilings of a score; None where there are none."""
     known = [value for job in done if (value := job.get(kind, {}).get(metric)) is not None]
     return math.fsum(known) / len(known) if known else None
+
+
+def _asked(key: str, done: Sequence[Mapping[str, Any]], metric: str = "") -> list[str]:
+    """List what jobs were asked for under a key of their specs; with a metric, of those that have it."""
+    return [
+        str(job["spec"][key])
+        for job in done
+        if key in job.get("spec", {}) and (not metric or job["metrics"].get(metric) is not None)
+    ]
+
+
+def _fits(
+    cell: Mapping[str, Any], jobs: Mapping[str, Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """List the finished trainings of generators behind a cell."""
+    return [jobs[key] for key in cell.get("fits", ()) if key in jobs]
 
 
 def _sizes(job: Mapping[str, Any], metric: str) -> tuple[int, int]:
@@ -260,9 +292,22 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     Raises:
         UserError: the file is missing or has other columns.
     """
+    cure = "give a CSV that `defectbench run` or `collect` wrote"
     if not path.is_file():
-        raise UserError(
-            f"{path}: no such file; give a CSV that `defectbench run` or `collect` wrote"
-        )
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        problem = "a folder" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: {problem}; {cure}")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV file ({error}); {cure}") from None
+    if not {"metric", "table"} <= set(columns):
+        said = ", ".join(columns[:4]) or "none"
+        raise UserError(f"{path}: not a CSV of defectbench: its columns are {said[:80]}; {cure}")
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise UserError(
+                f"{path}: row {number} has more or fewer cells than the head; {cure} unchanged"
+            )
+    return rows

@@ -1,7 +1,8 @@
-"""The gain: what an arm with synthetic images adds to one without, paired over seeds and categories.
+"""The gain: what an arm with synthetic images adds to one without, paired by seed and subset.
 
-A difference is taken between task jobs of the same category, model and seed, signed so that more is better; the mean over
-categories gets a bootstrap interval, the probability of improvement, and the count of categories where it hurts.
+A difference is taken between downstream jobs of the same subset, model and seed, signed so that more is better. Several
+subsets are combined by their mean for each seed; the interval is Student's t over seeds, and p is corrected by Holm for
+the number of methods that are compared with the same baseline.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from defectbench.report.bounds import clip_gain
 from defectbench.report.collect import Printed, number, printed_value
-from defectbench.report.stats import paired_gain
-from defectbench.rng import numpy_rng
-from defectbench.spec.table import ARMS_WITHOUT_METHOD
+from defectbench.report.pairs import Contest, contests, differences, job_lines, newest_plan, sign_of
+from defectbench.report.stats import PairedGain, holm, paired_gain, verdict
 
 GAIN_COLUMNS = (
     "table",
@@ -25,16 +26,21 @@ GAIN_COLUMNS = (
     "metric",
     "baseline",
     "gain",
+    "sd",
+    "n_seeds",
     "ci_low",
     "ci_high",
-    "improvement_probability",
+    "p",
+    "p_holm",
+    "compared",
+    "verdict",
     "n_pairs",
     "categories",
     "categories_hurt",
     "published_gain",
 )
-"""gain: mean over categories of arm minus baseline, in the metric's units, positive = better; ci: 95 % bootstrap, seeds
-resampled within each category; empty with fewer than three pairs in a category."""
+"""gain: mean over seeds and subsets of arm minus baseline, in the metric's units, positive = better; ci: 95 % Student t over
+seeds of the mean over subsets; p_holm: corrected for `compared` methods; verdict: helps, hurts or undecided."""
 
 
 def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str, str]]:
@@ -47,83 +53,93 @@ def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str
     Returns:
         one row per method, arm, model, metric and baseline; none where a table has no arm without synthetic images.
     """
-    plan = [line for line in lines if line["kind"] == "plan"][-1]
-    jobs = {line["id"]: line for line in lines if line["kind"] == "job"}
-    baselines: dict[tuple[str, ...], Mapping[str, Any]] = {}
-    contestants: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for cell in plan["cells"]:
-        kind = cell.get("kind", cell["arm"])
-        if kind in ARMS_WITHOUT_METHOD:
-            baselines[(cell["arm"], *_place(cell))] = cell
-        elif kind != "score" and cell["jobs"]:
-            key = (cell["dataset"], cell["method"], cell["arm"], cell["model"])
-            contestants.setdefault(key, []).append(cell)
-    rows = []
-    for (_, method, arm, model), cells in contestants.items():
-        for baseline in dict.fromkeys(key[0] for key in baselines):
-            pairs = [(cell, baselines.get((baseline, *_place(cell)))) for cell in cells]
-            for metric in cells[0]["metrics"]:
-                row = _row(plan, pairs, metric, jobs, printed)
-                if row:
-                    rows.append(
-                        {
-                            **row,
-                            "method": method,
-                            "arm": arm,
-                            "model": model,
-                            "metric": metric,
-                            "baseline": baseline,
-                        }
-                    )
+    plan, jobs = newest_plan(lines), job_lines(lines)
+    rows: list[dict[str, str]] = []
+    found: list[PairedGain] = []
+    for contest in contests(plan):
+        for metric in contest.pairs[0][0]["metrics"]:
+            gain = paired_gain(differences(contest.pairs, jobs, metric))
+            if gain is None:
+                continue
+            found.append(gain)
+            rows.append(_row(plan, contest, metric, gain, jobs, printed))
+    judge(rows, [gain.p for gain in found], family(plan))
     return rows
 
 
-def _place(cell: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say which cells may be compared: same model and images, and nothing else set apart."""
-    return (cell["model"], cell["dataset"], cell["subset"], cell.get("variant", ""))
+def family(plan: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
+    """Give the methods and the scores that the table's rules of judgement compare; empty ones for all."""
+    rules = plan.get("judgement") or {}
+    return frozenset(rules.get("comparisons", ())), frozenset(rules.get("primary", {}).values())
+
+
+def judge(
+    rows: Sequence[dict[str, str]],
+    p: Sequence[float],
+    chosen: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset()),
+) -> None:
+    """Fill in `p`, `p_holm`, `compared` and `verdict`.
+
+    A family is what is compared with the same baseline: rows of one dataset (and subset, where rows have one), model, metric
+    and baseline. Comparisons that the table's rules name before the runs are a family of their own in its primary scores.
+
+    Args:
+        rows: rows with `dataset`, `model`, `metric`, `baseline`, `method`, `arm` and `gain`.
+        p: uncorrected p of each.
+        chosen: what `family` gave.
+    """
+    comparisons, primary = chosen
+    families: dict[tuple[str, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        named = bool({row["method"], row["arm"]} & comparisons) and row["metric"] in primary
+        where = [row["dataset"], row.get("subset", ""), row["model"], row["metric"]]
+        families.setdefault((*where, row["baseline"], str(named)), []).append(index)
+    for members in families.values():
+        corrected = holm([p[index] for index in members])
+        for index, value in zip(members, corrected, strict=True):
+            rows[index] |= {
+                "p": number(p[index]),
+                "p_holm": number(value),
+                "compared": str(len(members)),
+                "verdict": verdict(float(rows[index]["gain"]), value),
+            }
 
 
 def _row(
     plan: Mapping[str, Any],
-    pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any] | None]],
+    contest: Contest,
     metric: str,
+    found: PairedGain,
     jobs: Mapping[str, Mapping[str, Any]],
     printed: Printed,
-) -> dict[str, str] | None:
-    differences: list[float] = []
-    groups: list[str] = []
+) -> dict[str, str]:
     paper: list[float] = []
-    sign = 1.0
-    for cell, base in pairs:
-        if base is None:
-            continue
-        for with_key, without_key in zip(cell["jobs"], base["jobs"], strict=False):
-            sides = [jobs[k]["metrics"].get(metric) for k in (with_key, without_key) if k in jobs]
-            if len(sides) < 2 or any(side is None for side in sides):
-                continue
-            sign = -1.0 if jobs[with_key]["better"].get(metric) == "lower" else 1.0
-            differences.append(sign * (float(sides[0]) - float(sides[1])))
-            groups.append(cell["subset"])
-        ours, theirs = (printed_value(plan, c, metric, printed) for c in (cell, base))
+    first = contest.pairs[0][0]
+    sign = next(sign_of(jobs[key], metric) for key in first["jobs"] if key in jobs)
+    for pair in contest.pairs:
+        ours, theirs = (printed_value(plan, cell, metric, printed) for cell in pair)
         if ours is not None and theirs is not None:
             paper.append(sign * (ours - theirs))
-    if not differences:
-        return None
-    first = pairs[0][0]
     whole = {**first, "subset": plan.get("average") or first["subset"]}
     told = printed_value(plan, whole, metric, printed, gain=True)
     if told is not None:
         paper = [told]
-    found = paired_gain(differences, groups, numpy_rng(0, "gain", metric, first["method"]))
+    low, high = clip_gain(metric, found.low, found.high)
     return {
         "table": plan["table"],
         "preset": plan["preset"],
-        "dataset": first["dataset"],
+        "dataset": contest.dataset,
         "stand_in": "yes" if first["stand_in"] else "no",
+        "method": contest.method,
+        "arm": contest.arm,
+        "model": contest.model,
+        "metric": metric,
+        "baseline": contest.baseline,
         "gain": number(found.mean),
-        "ci_low": number(found.low),
-        "ci_high": number(found.high),
-        "improvement_probability": number(found.improves, 3),
+        "sd": number(found.sd),
+        "n_seeds": str(found.seeds),
+        "ci_low": number(low),
+        "ci_high": number(high),
         "n_pairs": str(found.n),
         "categories": str(found.groups),
         "categories_hurt": str(found.hurts),
@@ -138,20 +154,30 @@ def gain_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     lines = [
         "## Gain",
         "",
-        "Mean over categories of the arm minus its baseline, positive = better; 95 % bootstrap interval over seeds; "
-        "probability of improvement; categories where it hurts.",
+        "Arm minus its baseline, positive = better: mean over subsets and seeds ± sd over seeds; 95 % Student t interval over "
+        "seeds, paired by seed and subset; p corrected by Holm for the methods compared with the same baseline; "
+        "the verdict follows from it at 0.05; subsets where it hurts.",
         "",
-        "| Images | Method | Model | Metric | Over | Gain | 95 % interval | P(improves) | Hurts in | Paper |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| Images | Method | Model | Metric | Over | Gain ± sd | 95 % interval | p (Holm) | Verdict | Hurts in | Paper |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         name = row["method"] if row["arm"] == "enlarge" else f"{row['method']} ({row['arm']})"
-        interval = "needs 3 seeds"
-        if row["ci_low"]:
-            interval = f"[{float(row['ci_low']):+.4f}, {float(row['ci_high']):+.4f}]"
         lines.append(
-            f"| {row['dataset']} | {name} | {row['model']} | {row['metric']} | {row['baseline']} | {float(row['gain']):+.4f} "
-            f"| {interval} | {row['improvement_probability'] or '–'} "
+            f"| {row['dataset']} | {name} | {row['model']} | {row['metric']} | {row['baseline']} | {_spread(row)} "
+            f"| {_interval(row)} | {row['p_holm'] or '–'} | {row['verdict']} "
             f"| {row['categories_hurt']} of {row['categories']} | {row['published_gain'] or '–'} |"
         )
     return [*lines, ""]
+
+
+def _spread(row: Mapping[str, str]) -> str:
+    gain = f"{float(row['gain']):+.4f}"
+    return f"{gain} ± {row['sd']}" if row["sd"] else gain
+
+
+def _interval(row: Mapping[str, str]) -> str:
+    """Write the interval, or why there is none."""
+    if row["ci_low"]:
+        return f"[{float(row['ci_low']):+.4f}, {float(row['ci_high']):+.4f}]"
+    return "needs 3 seeds" if int(row["n_seeds"]) < 3 else "all seeds equal"

@@ -1,13 +1,10 @@
-"""Means, spreads and intervals; every one says what it is. Pure Python and scipy-free where small."""
+"""Means, spreads, intervals and tests; every one says what it is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 
 
 @dataclass(frozen=True)
@@ -42,15 +39,17 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(mean, sd, n, mean - half, mean + half)
 
 
-def t_quantile(degrees: int) -> float:
-    """Give the 97.5 % quantile of Student's t distribution."""
+def t_quantile(degrees: float) -> float:
+    """Give the 97.5 % quantile of Student's t distribution; the degrees of freedom may be fractional."""
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 0.975))
 
 
-FEWEST_PAIRS = 3
-"""Pairs per group below which a bootstrap would promise more than it knows: there is no interval then."""
+FEWEST_SEEDS = 3
+"""Seeds below which a paired gain has no interval and no verdict: two differences tell next to nothing of their spread."""
+LEVEL = 0.05
+"""Level of every test: a corrected p below it is called a difference."""
 
 
 @dataclass(frozen=True)
@@ -59,56 +58,96 @@ class PairedGain:
 
     Attributes:
         mean: mean of the differences, in the metric's units.
-        low: lower end of the 95 % percentile bootstrap interval; NaN if a group has fewer than `FEWEST_PAIRS` pairs.
+        sd: standard deviation over seeds (ddof=1) of the mean over groups; NaN for fewer than two seeds.
+        low: lower end of the 95 % Student t interval; NaN below `FEWEST_SEEDS` seeds, or if all differences are equal.
         high: its upper end.
-        improves: share of bootstrap replicates above zero (probability of improvement).
-        n: number of pairs.
-        hurts: number of groups (e.g. categories) whose mean difference is below zero.
+        p: two-sided p of the t test of "no difference"; NaN where there is no interval.
+        seeds: number of seeds that every group has.
+        n: number of pairs behind them, seeds times groups.
+        hurts: number of groups (e.g. subsets) whose mean difference is below zero.
         groups: number of groups.
     """
 
     mean: float
+    sd: float
     low: float
     high: float
-    improves: float
+    p: float
+    seeds: int
     n: int
     hurts: int
     groups: int
 
 
-def paired_gain(
-    differences: Sequence[float],
-    groups: list[str],
-    rng: np.random.Generator,
-    replicates: int = 10_000,
-) -> PairedGain:
-    """Bootstrap the mean of paired differences, resampling within each group so that every group keeps its weight.
+def paired_gain(differences: Mapping[str, Mapping[int, float]]) -> PairedGain | None:
+    """Summarise paired differences with a Student t interval over seeds.
+
+    Several groups are combined before the interval is taken: first the mean over the groups for each seed, then Student's t
+    over these means. So every group keeps its weight, and what the groups of a seed share (its weights, its draws) is in
+    the interval. Seeds that a group lacks are left out of all groups. The interval covers 95 % at any number of seeds if the
+    differences are Gaussian (`benchmarks/performance/gain_coverage.py`).
+
+    Differences that are all equal have no spread to judge by (scores of few images take few values), so they get no
+    interval and no p.
 
     Args:
-        differences: enlarged minus baseline, one per (group, seed), signed so that more is better.
-        groups: the category of each difference.
-        rng: source of the resampling.
-        replicates: bootstrap replicates.
+        differences: by group and seed: arm minus baseline, signed so that more is better.
+
+    Returns:
+        the summary; None where no seed is in every group.
     """
-    values: npt.NDArray[np.float64] = np.asarray(differences, dtype=np.float64)
-    kinds = sorted(set(groups))
-    means = []
-    total = np.zeros(replicates)
-    for kind in kinds:
-        mine = values[[g == kind for g in groups]]
-        means.append(float(mine.mean()))
-        total += mine[rng.integers(len(mine), size=(replicates, len(mine)))].mean(axis=1)
-    total /= len(kinds)
-    low, high = np.quantile(total, [0.025, 0.975])
-    improves = float((total > 0).mean() + 0.5 * (total == 0).mean())
-    if min(groups.count(kind) for kind in kinds) < FEWEST_PAIRS:
-        low = high = improves = math.nan
+    groups = [by_seed for by_seed in differences.values() if by_seed]
+    if not groups:
+        return None
+    shared = sorted(set.intersection(*(set(by_seed) for by_seed in groups)))
+    if not shared:
+        return None
+    values = [math.fsum(g[seed] for g in groups) / len(groups) for seed in shared]
+    found = summarise(values)
+    low = high = p = math.nan
+    if found.n >= FEWEST_SEEDS and not _all_equal(values):
+        from scipy.special import stdtr
+
+        low, high = found.low, found.high
+        p = 2 * float(stdtr(found.n - 1, -abs(found.mean) * math.sqrt(found.n) / found.sd))
     return PairedGain(
-        mean=float(np.mean(means)),
-        low=float(low),
-        high=float(high),
-        improves=improves,
-        n=len(values),
-        hurts=sum(m < 0 for m in means),
-        groups=len(kinds),
+        mean=found.mean,
+        sd=found.sd,
+        low=low,
+        high=high,
+        p=p,
+        seeds=found.n,
+        n=found.n * len(groups),
+        hurts=sum(math.fsum(g[seed] for seed in shared) < 0 for g in groups),
+        groups=len(groups),
     )
+
+
+def _all_equal(values: Sequence[float]) -> bool:
+    """Whether values differ by rounding alone."""
+    return max(values) - min(values) <= 1e-12 * max(1.0, *map(abs, values))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Correct p values for their number by Holm's step-down rule (Holm 1979, Scand. J. Statist. 6).
+
+    Args:
+        p: one for each comparison; NaN for one that could not be tested. It counts as a comparison all the same.
+
+    Returns:
+        corrected values in the same order, in [0, 1]; NaN where p is.
+    """
+    order = sorted((i for i, value in enumerate(p) if not math.isnan(value)), key=lambda i: p[i])
+    corrected = [math.nan] * len(p)
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def verdict(gain: float, corrected: float) -> str:
+    """Put a comparison into a word: helps, hurts, or undecided where the corrected p is `LEVEL` or more, or unknown."""
+    if math.isnan(corrected) or corrected >= LEVEL:
+        return "undecided"
+    return "helps" if gain > 0 else "hurts"

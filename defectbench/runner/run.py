@@ -16,8 +16,9 @@ from defectbench.plan.plan import Plan, Source
 from defectbench.plan.planner import make_plan
 from defectbench.report.collect import collect, published, write_csv
 from defectbench.report.gain import GAIN_COLUMNS, gains
+from defectbench.report.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
 from defectbench.report.learning_curve import curves, draw_learning_curves
-from defectbench.report.tables import LEADERBOARD_COLUMNS, leaderboard, markdown
+from defectbench.report.tables import markdown
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
 from defectbench.store.jobs import Store
@@ -147,9 +148,7 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         from defectbench.stages.context import Context
 
         context = Context(store, options.data, options.machine, options.tensorboard)
-        tell = getattr(board, "begin", None)
-        if tell:
-            tell(todo, len(needed) - len(todo))
+        board.begin(todo, len(needed) - len(todo))
         try:
             first = {key: job for key, job in todo.items() if job.stage == "prepare"}
             executor.run(first, context, board)
@@ -306,15 +305,12 @@ def _stack(pictures: Mapping[str, Path], path: Path) -> None:
 def write_leaderboard(out: Path) -> Path:
     """Gather every records file below `out` into `leaderboard.csv`."""
     rows: list[dict[str, str]] = []
-    tasks: dict[str, str] = {}
     printed = published()
     for path in sorted((out / "records").glob("*.jsonl")):
         lines = read_records(path)
-        plan = [line for line in lines if line["kind"] == "plan"][-1]
-        tasks |= {f"{plan['table']}|{cell['model']}": cell["task"] for cell in plan["cells"]}
-        rows += collect(lines, printed)
+        rows += entrants(lines, collect(lines, printed))
     path = out / "leaderboard.csv"
-    write_if_changed(path, write_csv(leaderboard(rows, tasks), LEADERBOARD_COLUMNS))
+    write_if_changed(path, write_csv(leaderboard(rows), LEADERBOARD_COLUMNS))
     return path
 
 

@@ -50,6 +50,43 @@ class Drawn:
     source: str
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """Images of one request.
+
+    Attributes:
+        images: the images.
+        order: the request, checked.
+        generator: the generator that made them.
+    """
+
+    images: list[Drawn]
+    order: Order
+    generator: Any
+
+
+def draw_images(checkpoint: Path, wish: Wish) -> Drawing:
+    """Generate images and write nothing.
+
+    Raises:
+        UserError: the generator cannot do what is wished, or an input file is not as expected.
+    """
+    from defectbench.data.streams.module import View
+    from defectbench.stages.loading import load_generator, read_checkpoint
+
+    content = read_checkpoint(checkpoint)
+    order = take_order(content, wish)
+    generator = load_generator(checkpoint)
+    view = View(**content.get("view", {}))
+    drawn: list[Drawn] = []
+    for first in range(0, order.count, AT_ONCE):
+        rows = range(first, min(first + AT_ONCE, order.count))
+        # All steps of an interpolation draw the same numbers, so that the label alone makes the difference.
+        steps = [_draw(generator, order, wish, view, rows, weights) for weights in order.weights]
+        drawn += [one for series in zip(*steps, strict=True) for one in series]
+    return Drawing(drawn, order, generator)
+
+
 def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> dict[str, Any]:
     """Draw images and write them with masks, `manifest.csv` and `samples.png`, a labelled sheet.
 
@@ -65,21 +102,10 @@ def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> 
     Raises:
         UserError: the generator cannot do what is wished, or an input file is not as expected.
     """
-    from defectbench.data.streams.module import View
-    from defectbench.stages.loading import load_generator, read_checkpoint
-
     if sheet and sheet.suffix.lower() not in SHEETS:
         raise UserError(f"--sheet {sheet}: expected a name that ends in {' or '.join(SHEETS)}")
-    content = read_checkpoint(checkpoint)
-    order = take_order(content, wish)
-    generator = load_generator(checkpoint)
-    view = View(**content.get("view", {}))
-    drawn: list[Drawn] = []
-    for first in range(0, order.count, AT_ONCE):
-        rows = range(first, min(first + AT_ONCE, order.count))
-        # All steps of an interpolation draw the same numbers, so that the label alone makes the difference.
-        steps = [_draw(generator, order, wish, view, rows, weights) for weights in order.weights]
-        drawn += [one for series in zip(*steps, strict=True) for one in series]
+    made = draw_images(checkpoint, wish)
+    drawn, order, generator = made.images, made.order, made.generator
     out.mkdir(parents=True, exist_ok=True)
     _write(out, drawn, order, generator, checkpoint, wish)
     picture = Image.fromarray(draw_sheet(order, drawn, generator.defects))

@@ -44,6 +44,7 @@ from defectbench.store.jobs import Store
 from defectbench.store.provenance import provenance
 from defectbench.store.records import append_records, read_records, records_path
 
+SELF = "every generated image is one of the real images: these scores do not enter the leaderboard"
 NAME = re.compile(r"[\w+-][\w.+-]*")
 
 
@@ -211,7 +212,8 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
     real, fake, *train = (open_images(listing, wish.size) for listing in opening)
     if wish.real.resolve() == wish.fake.resolve():
         say(
-            f"warning: --real and --fake are the same folder, {wish.real}; these scores mean nothing"
+            f"warning: --real and --fake are the same folder, {wish.real}; these scores mean nothing and "
+            "do not enter the leaderboard"
         )
     elif same := len(set(fake.pixels) & set(real.pixels)):
         say(f"warning: {same} generated images are real ones, pixel by pixel")
@@ -317,4 +319,7 @@ def _lines(
         "counts": {"real": len(real), "synthetic": len(fake)},
         "remarks": [*real.listing.remarks(), *fake.listing.remarks()],
     }
+    if set(fake.pixels) <= set(real.pixels):  # no score of a generator: kept out of the leaderboard
+        result["against_itself"] = True
+        result["remarks"].append(SELF)
     return [plan, result]

@@ -78,6 +78,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "validation": plain(found.validation),
         "chosen_step": found.step,
         "better": json.loads(json.dumps(dict(cls.better))),
+        "parameters": sum(weight.numel() for weight in task.parameters()),
         "counts": {
             "real": chosen.n_real,
             "synthetic": chosen.n_synthetic,

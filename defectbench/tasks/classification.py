@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
+from defectbench.metrics.false_alarms import false_alarms
 from defectbench.nn.blocks.timm_networks import build_features
 from defectbench.nn.training.gradient_reversal import GradientReversal
 from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
@@ -50,6 +51,7 @@ class Classification(Task):
         "balanced_accuracy": "higher",
         "exact_match": "higher",
         "label_accuracy": "higher",
+        "false_alarms": "lower",
     }
     tiny: ClassVar[Mapping[str, Any]] = {
         "model": "resnet10t",
@@ -258,6 +260,10 @@ class Classification(Task):
         recall, f1 = confusion.recall_by_class(counts), confusion.f1_by_class(counts)
         if not occurring.any():
             self.reasons |= dict.fromkeys(("macro_f1", "balanced_accuracy"), "no class occurs")
+        first = int(self.normal_class)  # column of the first defect
+        alarms = false_alarms(predicted[:, first:].any(1), target[:, first:].any(1))
+        if math.isnan(alarms):
+            self.reasons["false_alarms"] = "no image is normal"
         return {
             "accuracy": exact,
             "error_rate": 1 - exact,
@@ -265,6 +271,7 @@ class Classification(Task):
             "balanced_accuracy": float(recall[occurring].mean()) if occurring.any() else math.nan,
             "exact_match": exact,
             "label_accuracy": float((predicted == target).mean()),
+            "false_alarms": alarms,
         }
 
     def details(self, folder: Path) -> dict[str, dict[str, float]]:

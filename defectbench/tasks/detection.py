@@ -15,6 +15,7 @@ from torch import Tensor
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.imaging.components import boxes as boxes_of
+from defectbench.metrics.false_alarms import false_alarms
 from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
 from defectbench.tasks.parts import matching
@@ -40,6 +41,7 @@ class Detection(Task):
         "map50_95": "higher",
         "precision": "higher",
         "recall": "higher",
+        "false_alarms": "lower",
     }
     tiny: ClassVar[Mapping[str, Any]] = {
         "model": "retinanet",
@@ -178,8 +180,9 @@ class Detection(Task):
             columns = [target.classes[:, None].float(), target.boxes]
             rows = torch.cat(columns, dim=1).double().cpu()
             true.append(np.insert(rows.numpy(), 0, number, axis=1))
+        images = np.arange(self._images, self._images + len(found))
         self._images += len(found)
-        self.measured.add(found=np.concatenate(detected), true=np.concatenate(true))
+        self.measured.add(found=np.concatenate(detected), true=np.concatenate(true), images=images)
 
     def calibrate(self) -> None:
         """Choose the confidence with the best mean F1 on what was measured; 1 if nothing at all is detected.
@@ -210,13 +213,19 @@ class Detection(Task):
         if not len(true):
             self.reasons = dict.fromkeys(self.better, "no true box in the measured images")
             return dict.fromkeys(self.better, nan)
-        rates = matching.Rates(nan, nan)
+        rates, alarms = matching.Rates(nan, nan), nan
         if math.isnan(float(self.confidence)):
             self.reasons = dict.fromkeys(
-                ("precision", "recall"), "no confidence was chosen on validation images"
+                ("precision", "recall", "false_alarms"),
+                "no confidence was chosen on validation images",
             )
         else:
             rates = matching.rates_at(found, true, float(self.confidence))
+            called = found[found[:, 2] >= float(self.confidence), 0]
+            images = rows["images"]
+            alarms = false_alarms(np.isin(images, called), np.isin(images, true[:, 0]))
+            if math.isnan(alarms):
+                self.reasons["false_alarms"] = "every image has a box"
         average = mean_average_precision(found, true)
         self._average = average.by_class
         return {
@@ -224,6 +233,7 @@ class Detection(Task):
             "map50_95": average.map50_95,
             "precision": rates.precision,
             "recall": rates.recall,
+            "false_alarms": alarms,
         }
 
     def details(self, folder: Path) -> dict[str, dict[str, float]]:

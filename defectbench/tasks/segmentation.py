@@ -16,6 +16,7 @@ from torch import Tensor
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
+from defectbench.metrics.false_alarms import false_alarms_at
 from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
 from defectbench.tasks.parts.measured import Measured, evaluating, finite
@@ -44,6 +45,7 @@ class Segmentation(Task):
         "image_auroc": "higher",
         "image_ap": "higher",
         "pro": "higher",
+        "false_alarms": "lower",
     }
     tiny: ClassVar[Mapping[str, Any]] = {
         "encoder": "tu-resnet10t",
@@ -191,6 +193,7 @@ class Segmentation(Task):
             "image_auroc": pixel.image_auroc(image, defective),
             "image_ap": pixel.image_average_precision(image, defective),
             "pro": pixel.pro(maps, masks),
+            "false_alarms": self._at_threshold(false_alarms_at, maps, defective),
         }
         self.reasons = {
             name: self._reason(name, bool(masks.any()), defective)
@@ -200,7 +203,10 @@ class Segmentation(Task):
         return scores
 
     def details(self, folder: Path) -> dict[str, dict[str, float]]:
-        """Give the pixel scores of each defect: over the images that show it, at the same threshold."""
+        """Give the pixel scores of each defect: over the images that show it, at the same threshold.
+
+        `chance` holds what guessing reaches over all images: of `pixel_ap` the share of defective pixels.
+        """
         del folder
         parts = {
             name: (self._scored["probability"][shown], self._scored["mask"][shown])
@@ -212,6 +218,7 @@ class Segmentation(Task):
             for score, way in ways.items()
         }
         found["pixel_ap"] = {name: pixel.average_precision(*part) for name, part in parts.items()}
+        found["chance"] = {"pixel_ap": float(self._scored["mask"].mean())}
         return found
 
     def _at_threshold(
@@ -222,9 +229,11 @@ class Segmentation(Task):
         return math.nan if math.isnan(at) or not len(maps) else score(maps, masks, at)
 
     def _reason(self, name: str, any_pixel: bool, defective: np.ndarray[Any, Any]) -> str:
-        if name in {"pixel_f1", "defect_iou", "miou"} and math.isnan(float(self.threshold)):
+        if name in {"pixel_f1", "defect_iou", "miou", "false_alarms"} and math.isnan(
+            float(self.threshold)
+        ):
             return "no threshold was chosen on validation images"
-        if name.startswith("image"):
+        if name.startswith("image") or name == "false_alarms":
             kinds = "defective" if defective.all() else "normal"
             return f"all {len(defective)} images are {kinds}"
         return "every pixel is defective" if any_pixel else "no pixel is defective"

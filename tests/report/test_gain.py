@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
-from defectbench.report.gain import gains
-from defectbench.report.stats import paired_gain, summarise
+from defectbench.report.gain import gain_table, gains
+from defectbench.report.stats import summarise
 
 
 def records(raw: dict[str, list[float]], enlarged: dict[str, list[float]], better: str = "higher"):
@@ -47,7 +49,9 @@ def test_a_true_gain_has_an_interval_above_zero():
     (row,) = gains(records(raw, more), {})
     assert float(row["gain"]) == pytest.approx((0.32 / 3 + 0.2 / 3) / 2, abs=1e-4)
     assert float(row["ci_low"]) > 0
-    assert row["improvement_probability"] == "1.000"
+    assert row["verdict"] == "helps"
+    assert row["n_seeds"] == "3"
+    assert float(row["sd"]) > 0
     assert (row["n_pairs"], row["categories"], row["categories_hurt"]) == ("6", "2", "0")
 
 
@@ -65,7 +69,8 @@ def test_the_papers_gain_stands_beside():
     }
     (row,) = gains(records({"a": [0.5]}, {"a": [0.6]}), printed)
     assert row["published_gain"] == "0.1000"
-    assert row["ci_low"] == row["improvement_probability"] == "", "one pair says nothing of spread"
+    assert row["ci_low"] == row["p"] == "", "one pair says nothing of spread"
+    assert row["verdict"] == "undecided"
 
 
 def test_seeds_without_a_partner_are_left_out():
@@ -76,12 +81,57 @@ def test_seeds_without_a_partner_are_left_out():
     assert row["gain"] == "0.1000"
 
 
-def test_the_interval_follows_from_the_rng_alone():
-    values, groups = [0.1, 0.3, -0.1, 0.2, 0.1, 0.15], ["a", "a", "a", "b", "b", "b"]
-    one = paired_gain(values, groups, np.random.default_rng(0))
-    assert one == paired_gain(values, groups, np.random.default_rng(0))
-    assert one.mean == pytest.approx(0.125)
-    assert one.low < one.mean < one.high
+def test_p_is_corrected_for_the_methods_compared_with_the_same_raw():
+    lines = records({"a": [0.5, 0.51, 0.52]}, {"a": [0.6, 0.62, 0.63]})
+    (alone,) = gains(lines, {})
+    assert (alone["compared"], alone["p_holm"]) == ("1", alone["p"])
+    other = copy.deepcopy(lines[0]["cells"][1])
+    lines[0]["cells"].append({**other, "method": "H"})
+    first, second = gains(lines, {})
+    assert first["compared"] == second["compared"] == "2"
+    assert float(first["p_holm"]) == pytest.approx(2 * float(alone["p"]), abs=1e-4)
+
+
+def test_comparisons_that_the_table_names_beforehand_are_corrected_among_themselves():
+    lines = records({"a": [0.5, 0.51, 0.52]}, {"a": [0.6, 0.62, 0.63]})
+    other = copy.deepcopy(lines[0]["cells"][1])
+    lines[0]["cells"] += [{**other, "method": "H"}, {**other, "method": "I"}]
+    lines[0]["judgement"] = {"primary": {"U": "f1"}, "comparisons": ["G"]}
+    assert [row["compared"] for row in gains(lines, {})] == ["1", "2", "2"]
+
+
+def test_an_interval_of_fractions_ends_at_one():
+    raw, more = [0.0, 0.9, 0.1], [1.0, 0.9, 0.9]
+    lines = records({"a": raw}, {"a": more})
+    (unknown,) = gains(lines, {})
+    assert float(unknown["ci_high"]) > 1
+    for line in lines[1:]:
+        line["metrics"] = {"accuracy": line["metrics"]["f1"]}
+        line["better"] = {"accuracy": "higher"}
+    for cell in lines[0]["cells"]:
+        cell["metrics"] = ["accuracy"]
+    (row,) = gains(lines, {})
+    assert row["ci_high"] == "1.0000"
+    assert row["ci_low"] == unknown["ci_low"]
+
+
+def test_ideal_is_an_arm_that_is_compared_not_a_baseline():
+    lines = records({"a": [0.5, 0.51, 0.52]}, {"a": [0.6, 0.62, 0.63]})
+    ideal = {**copy.deepcopy(lines[0]["cells"][1]), "method": "none", "arm": "ideal"}
+    lines[0]["cells"].append(ideal)
+    rows = gains(lines, {})
+    assert {(row["arm"], row["baseline"]) for row in rows} == {("enlarge", "raw"), ("ideal", "raw")}
+
+
+def test_the_markdown_says_spread_and_verdict():
+    text = "\n".join(
+        gain_table(gains(records({"a": [0.5, 0.51, 0.52]}, {"a": [0.6, 0.62, 0.63]}), {}))
+    )
+    assert "+0.1067 ± 0.0058" in text
+    assert "| helps |" in text
+    text = "\n".join(gain_table(gains(records({"a": [0.5]}, {"a": [0.6]}), {})))
+    assert "needs 3 seeds" in text
+    assert "| undecided |" in text
 
 
 def test_summary_by_hand():

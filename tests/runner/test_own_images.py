@@ -201,7 +201,7 @@ def test_a_whole_table_runs_on_them(tmp_path):
         rows = [row for row in csv.DictReader(file) if row["method"] == "Memoriser"]
     assert {row["status"] for row in rows} == {"ok"}
     assert {(row["dataset"], row["subset"], row["stand_in"]) for row in rows} == {
-        ("Folder of images", product, "no")
+        (data.name, product, "no")
     }
 
 
