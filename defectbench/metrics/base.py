@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float64]
 Better = Literal["higher", "lower"]
 Support = tuple[float, float]
 Against = Literal["unseen", "training"]
+Side = Literal["real", "fake"]
 On = Literal["rows", "distances", "clusters", "masks"]
 
 ANY: Support = (-np.inf, np.inf)
@@ -49,6 +50,36 @@ Score = Callable[[Floats, Floats, np.random.Generator], dict[str, float] | Undef
 Resample = Callable[[Floats, Floats, np.random.Generator, int], dict[str, Floats]]
 
 
+@dataclass(frozen=True)
+class Mix:
+    """How the labels of the generated images differ from those of the real ones.
+
+    Attributes:
+        labels: (N,) the label of each real image, as a number.
+        weights: (N,) weights of the real images under which their labels are mixed as the generated ones'.
+    """
+
+    labels: npt.NDArray[np.int64]
+    weights: Floats
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What a floor is taken for: a perfect generator, one that draws fresh images of the real ones' distribution.
+
+    Attributes:
+        count: how many images it draws, as many as were generated.
+        mix: labels; None if nothing is known of them.
+    """
+
+    count: int
+    mix: Mix | None = None
+
+
+# What a perfect generator reaches on average against real features (N, D): values by key.
+Floor = Callable[[Floats, Fresh, np.random.Generator], dict[str, float] | Undefined]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """A score of generated images against real ones, from stored features alone.
@@ -67,6 +98,9 @@ class Metric:
         against: which real images it compares with, where there are both. "unseen": those that no generator saw;
             "training": those that it was trained on, for memorisation and for what rewards it.
         support: smallest and largest value by key, where there are such; intervals are cut there.
+        shares: keys that are shares of images, and of which set; their intervals are at least Wilson's.
+        floor: the score of a perfect generator at the score's own numbers of images, for scores that depend on these; None:
+            real images against real ones tell it.
         protocol: what the code that computes the inputs must know: of clusters their `ic_lpips.Protocol`, of masks the name
             of the function of `features/mask_alignment.py` that gives the values.
     """
@@ -81,6 +115,8 @@ class Metric:
     reads: tuple[str, ...] = ("real", "fake")
     against: Against = "unseen"
     support: Mapping[str, Support] = field(default_factory=dict)
+    shares: Mapping[str, Side] = field(default_factory=dict)
+    floor: Floor | None = None
     protocol: Any = None
 
     @property
@@ -130,11 +166,11 @@ class Metric:
         return self.resample(*self._checked(real, fake), rng, count)
 
     def interval(self, fake: Array, resamples: int) -> str:
-        """How its intervals come about, for the record: "bootstrap_1000"."""
-        if self.on in ("distances", "clusters"):
-            _, counts = unstored(fake)
-            if (counts > 1).any():
-                return f"jackknife_{len(counts)}"
+        """How its intervals come about, for the record: "bootstrap_1000"; scores of shares add Wilson's."""
+        if self.on == "masks":
+            return "student_t"
+        if self.on == "distances":
+            return f"jackknife_{len(unstored(fake)[1])}"
         return f"bootstrap_{resamples}"
 
     def _checked(self, real: Array, fake: Array) -> tuple[Floats, Floats]:

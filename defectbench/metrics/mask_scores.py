@@ -7,10 +7,11 @@ real images alone, at its own threshold; "background_<net>" names the LPIPS netw
 from __future__ import annotations
 
 from defectbench.metrics.base import FRACTION, POSITIVE, Better, Metric, Support
-from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.bootstrap import mean_values
 
 INSPECTOR = "raw_segmentation"  # a table's segmentation network, trained in the arm "raw"
 PIXELS = "pixels"  # no network
+RATES = ("without_predicted_defect", "without_visible_change")  # values of 0 or 1 per image
 NETS = ("lpips_alex", "lpips_vgg", "lpips_alex_random_s0", "lpips_vgg_random_s0")
 
 
@@ -36,9 +37,8 @@ def per_image(
         support={name: limits},
         protocol=values,
         score=lambda _real, fake, _rng: {name: float(fake.mean())},
-        resample=lambda _real, fake, rng, count: {
-            name: resample_counts(rng, len(fake), count) @ fake / len(fake)
-        },
+        resample=lambda _real, fake, _rng, count: {name: mean_values(fake, count)},
+        shares={name: "fake"} if values in RATES else {},
     )
 
 

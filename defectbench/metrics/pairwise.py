@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from defectbench.metrics.base import POSITIVE, Array, Floats, Metric, unstored
-from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.bootstrap import student_values
 
 GROUPS = 10
 
@@ -54,26 +53,30 @@ def means_of_groups(distances: Floats, sizes: npt.NDArray[np.int64], present: Ar
     return found
 
 
-def replicated_mean(pairs: Array, rng: np.random.Generator, count: int) -> Floats:
+def replicated_mean(pairs: Array, count: int) -> Floats:
     """Values whose spread is that of the mean under other images of the same number.
 
-    From a full matrix: bootstrap resamples, in which copies of one image make no pair. From groups:
-    `count` quantiles of Student's t at the delete-a-group jackknife's standard error.
+    They are `count` quantiles of Student's t at the delete-a-group jackknife's standard error; in a full matrix every image
+    is a group. (Bootstrap intervals of few images are too short here: at 10 images they hold the true mean in 70 of 100
+    cases.)
 
     Args:
         pairs: (G, G + 1) as `stored` gives.
-        rng: draws the resamples.
         count: how many are wanted.
 
     Returns:
-        At most `count` values.
+        (count,) values, or none where there are fewer than three groups.
     """
     distances, sizes = unstored(pairs)
+    groups = len(sizes)
+    if groups < 3:
+        return np.empty(0)
     if (sizes == 1).all():
-        drawn = resample_counts(rng, len(sizes), count)
-        drawn = drawn[(drawn > 0).sum(axis=1) > 1]
-        return means_of_groups(distances, sizes, drawn)
-    kept = sizes * (1 - np.eye(len(sizes), dtype=np.int64))
+        without = distances.sum() - 2 * distances.sum(axis=1)
+        return jackknife_values(
+            mean_pairwise(pairs), without / ((groups - 1) * (groups - 2)), count
+        )
+    kept = sizes * (1 - np.eye(groups, dtype=np.int64))
     return jackknife_values(mean_pairwise(pairs), means_of_groups(distances, sizes, kept), count)
 
 
@@ -81,8 +84,7 @@ def jackknife_values(value: float, left_out: Floats, count: int) -> Floats:
     """`count` values spread as the delete-a-group jackknife says (G values with one left out)."""
     groups = len(left_out)
     error = np.sqrt((groups - 1) / groups * ((left_out - left_out.mean()) ** 2).sum())
-    at = (np.arange(count) + 0.5) / count
-    return np.asarray(value + error * stdtrit(groups - 1, at))
+    return student_values(value, float(error), groups - 1, count)
 
 
 def pairwise(extractor: str) -> Metric:
@@ -97,7 +99,7 @@ def pairwise(extractor: str) -> Metric:
         needs=2,
         support={name: POSITIVE},
         score=lambda _real, fake, _rng: {name: mean_pairwise(fake)},
-        resample=lambda _real, fake, rng, count: {name: replicated_mean(fake, rng, count)},
+        resample=lambda _real, fake, _rng, count: {name: replicated_mean(fake, count)},
     )
 
 

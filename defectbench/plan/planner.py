@@ -27,7 +27,7 @@ SAMPLE_REVISION = 1
 """Raised when the sample stage would ask for or write other images."""
 CONTENTS_REVISION = 2
 """The same for methods that learn from contents; also raised when contents would be blended or masked differently."""
-SCORES_REVISION = 2
+SCORES_REVISION = 3
 """Raised when the score stage would give other numbers for the same images."""
 
 

@@ -226,7 +226,7 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
 def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor | Lpips:
     """An extractor; says so where its weights must be fetched first."""
     file = WEIGHTS.get(features.PARTS.get(name, name))
-    if file and not is_offline() and locate(file) is None:
+    if file and file.url and not is_offline() and locate(file) is None:
         say(f"{file.file} is not on this machine; fetching {file.url}")
     return features.build(name)
 

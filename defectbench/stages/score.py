@@ -1,8 +1,9 @@
 """The score stage: how good are the synthetic images themselves?
 
 They are compared with the defective test images, which no generator saw; what is about memorising, with the defective
-training images. Beside each score stand its floor, real images against real images, and its ceiling, training images
-replayed in the numbers of the synthetic ones: what copying is worth, and what the control `memoriser` reaches.
+training images. Beside each score stand its floor, what a perfect generator reaches with as many images of the same labels,
+and its ceiling, training images replayed in the numbers of the synthetic ones: what copying is worth, and what the control
+`memoriser` reaches.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def score(job: Job, folder: Path, context: Context) -> dict[str, Any]:  # noqa: 
     from defectbench.data.cache.prepared import Prepared
     from defectbench.metrics.parts import catalogue
     from defectbench.metrics.parts.scoring import score_sets
-    from defectbench.stages.scored_sets import scored_sets
+    from defectbench.stages.scored_sets import mixes, scored_sets
 
     spec, store = job.spec, context.store
     real = Prepared.open(store.folder(job.parents["data"]) / "cache")
@@ -61,6 +62,7 @@ def score(job: Job, folder: Path, context: Context) -> dict[str, Any]:  # noqa: 
         replicates=spec["replicates"],
         training=found["training"],
         copies=found.get("copies"),
+        mix=mixes(sides),
     )
     for metric in clusters:
         rows += _clustered(metric, sides, device, spec)

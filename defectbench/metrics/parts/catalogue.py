@@ -23,7 +23,7 @@ from defectbench.metrics import (
 from defectbench.metrics.base import Metric
 
 # Features that distances between distributions are also taken on, besides the Inception's.
-SPACES = ("vgg16_random_s0", "dinov2_vitb14", "dinov2_vitl14", "clip_vitb32")
+SPACES = ("lite0_imagenet", "vgg16_random_s0", "dinov2_vitb14", "dinov2_vitl14", "clip_vitb32")
 RANDOM_LPIPS = ("lpips_alex_random_s0", "lpips_vgg_random_s0")
 
 
@@ -40,6 +40,7 @@ def _house() -> list[Metric]:
             prdc.density_coverage_k5(space),
             memorisation.nearest_neighbours(space),
         ]
+    found.append(inception_score.metric("lite0_imagenet_logits"))
     found += [pairwise.pairwise(net) for net in RANDOM_LPIPS]
     for protocol in ic_lpips.PROTOCOLS:
         found.append(ic_lpips.metric(protocol, f"{protocol.extractor}_random_s0"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,22 +13,46 @@ SHORTLIST = 32  # all of a neighbour list is absent from a resample with probabi
 ROWS = 64  # resamples looked up at once
 
 
-def euclidean(first: Floats, second: Floats) -> Floats:
-    """Euclidean distances (N, M) between rows of (N, D) and (M, D), by one matrix product.
+class Distances(NamedTuple):
+    """Euclidean distances within and between two sets; equal pairs of images have equal distances, to the bit."""
 
-    Both are centred first, which keeps the digits that the product would cancel.
+    within: Floats  # (N, N) in the first set; the diagonal and pairs of duplicates are exactly zero
+    between: Floats  # (N, M); a copy of an image is at exactly zero from it
+    within_second: Floats | None  # (M, M), where it was asked for
+
+
+def distances(first: Floats, second: Floats, *, second_too: bool = False) -> Distances:
+    """Distances between rows of (N, D) and (M, D), computed once for each pair of distinct rows.
+
+    Duplicates are found by comparing features, not by a distance of zero: a matrix product rounds, so that copies of one
+    image would lie at distances of 1e-7, and at different ones. Distinct images that are equally far from a third by
+    their geometry may still differ in the last bit.
+
+    Args:
+        first: (N, D).
+        second: (M, D).
+        second_too: whether the distances within the second set are wanted.
     """
-    centre = first.mean(axis=0)
-    a, b = first - centre, second - centre
-    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
-    return np.asarray(np.sqrt(squares.clip(0)))
-
-
-def euclidean_within(images: Floats) -> Floats:
-    """Euclidean distances (N, N) within one set; the diagonal is exactly zero."""
-    distances = euclidean(images, images)
-    np.fill_diagonal(distances, 0.0)
-    return distances
+    rows, place = np.unique(np.concatenate([first, second]) + 0.0, axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    of_first, of_second = place[: len(first)], place[len(first) :]
+    leading = np.unique(of_first)
+    order = np.concatenate([leading, np.setdiff1d(np.arange(len(rows)), leading)])
+    centred = rows[order] - rows.mean(
+        axis=0
+    )  # which keeps the digits that the product would cancel
+    at = np.argsort(order)
+    columns = centred if second_too else centred[: len(leading)]
+    squares = (centred * centred).sum(axis=1)
+    gaps = squares[:, None] + squares[: len(columns)] - 2 * centred @ columns.T
+    gaps = np.sqrt(gaps.clip(0))
+    side = len(columns)
+    lower = np.tril_indices(side, -1)
+    gaps[lower] = gaps[:side].T[lower]
+    np.fill_diagonal(gaps, 0.0)
+    one, two = at[of_first], at[of_second]
+    inner = gaps[np.ix_(two, two)] if second_too else None
+    return Distances(gaps[np.ix_(one, one)], gaps[np.ix_(two, one)].T, inner)
 
 
 def without_self(distances: Floats) -> Floats:
