@@ -197,6 +197,7 @@ def run(
     retry: bool = False,
     machine: Mapping[str, Any] | None = None,
     tensorboard: bool = False,
+    foreign: Mapping[str, str | Path] | None = None,
     board: Callable[[], Any] | None = None,
     say: Callable[[str], None] = _silent,
 ) -> Iterator[TableRun]:
@@ -213,6 +214,7 @@ def run(
         retry: repeat jobs that failed for a reason that would repeat.
         machine: `accelerator`, `devices`, `precision`.
         tensorboard: whether fits write TensorBoard files.
+        foreign: folders of images that another program made, by the name of their column.
         board: makes a context manager that is told about jobs.
         say: called with each remark.
 
@@ -234,6 +236,7 @@ def run(
         retry=retry,
         machine=devices,
         tensorboard=tensorboard,
+        foreign={name: str(folder) for name, folder in (foreign or {}).items()},
     )
     for table in tables:
         executor = make_executor(on, workers, devices)

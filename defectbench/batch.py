@@ -20,6 +20,9 @@ class Batch(TypedDict):
     defects: Tensor  # (B, K) float32 multi-hot over the dataset's defect names; all zero = normal
     product: Tensor  # (B,) int64, index into the dataset's products
     synthetic: Tensor  # (B,) bool
+    boxes: NotRequired[
+        Tensor
+    ]  # (B, M, 5) float32: x0, y0, x1, y1 in pixels and defect number, -1 in rows that hold none
 
 
 class TrainBatch(TypedDict):
@@ -64,17 +67,13 @@ def to_float(image: Tensor) -> Tensor:
 
 def index_batch(batch: Batch, rows: Tensor | slice) -> Batch:
     """Take some rows of a batch, by index, boolean mask or slice."""
-    return Batch(
+    taken = Batch(
         image=batch["image"][rows],
         mask=batch["mask"][rows],
         defects=batch["defects"][rows],
         product=batch["product"][rows],
         synthetic=batch["synthetic"][rows],
     )
-
-
-def request_of(batch: Batch) -> Request:
-    """Ask for images like these: the same labels, products and masks, with these images as references."""
-    return Request(
-        defects=batch["defects"], product=batch["product"], mask=batch["mask"], reference=batch
-    )
+    if "boxes" in batch:
+        taken["boxes"] = batch["boxes"][rows]
+    return taken

@@ -35,6 +35,8 @@ SHEETS: dict[str, tuple[str, tuple[str, ...], int, int, int]] = {
     "standin_kolektor_sdd": ("kolektor_sdd", (), 6, 6, 176),
     "standin_kolektor_sdd2": ("kolektor_sdd2", (), 6, 6, 176),
     "standin_sdi": ("sdi", (), 6, 6, 96),
+    "standin_neu_det": ("neu_det", (), 4, 6, 96),
+    "standin_x_sdd": ("x_sdd", (), 4, 7, 96),
     "standin_mvtec_loco": ("mvtec_loco", (), 6, 5, 112),
     "standin_visa": ("visa", ("capsules",), 8, 5, 96),
 }

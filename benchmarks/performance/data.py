@@ -35,7 +35,7 @@ import resource, time
 from pathlib import Path
 import pandas as pd
 from defectbench.data.manifest import Manifest
-from defectbench.data.splitting.splits import split, split_digest
+from defectbench.data.splitting.splits import split
 n = 100_000
 table = pd.DataFrame({
     "id": [f"p{i % 10}/test/d{i % 7}/{i:06d}" for i in range(n)],
@@ -49,7 +49,7 @@ names = tuple(f"d{i}" for i in range(7)), tuple(f"p{i}" for i in range(10))
 manifest = Manifest(table, Path("."), "many", *names)
 start = time.process_time()
 done = split(manifest, "fraction(test=0.4)")
-split_digest(done), done.digest()
+done.digest()
 print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 

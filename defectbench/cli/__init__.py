@@ -10,16 +10,30 @@ from typing import NoReturn
 from defectbench.cli.app import app, console, errors  # noqa: F401  (console: for tests)
 from defectbench.config import UserError
 
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)
+)
+"""What users, terminals and schedulers (Slurm, LSF) send to a command that shall end."""
+
 
 class Stopped(BaseException):
-    """The user pressed Ctrl-C. Typer and Lightning end the process on a KeyboardInterrupt in ways of their own."""
+    """A signal asked the command to end, e.g. Ctrl-C.
+
+    Typer and Lightning end the process on a KeyboardInterrupt in ways of their own, and Lightning on SIGTERM with exit
+    code 0.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(self.signal.name)
 
 
-def _stop(*_: object) -> NoReturn:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the way out is short; a second Ctrl-C shall not cut it
-    raise Stopped
+def _stop(number: int, _: object) -> NoReturn:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # the way out is short; a second one shall not cut it
+    raise Stopped(number)
 
 
 def main() -> None:
@@ -35,7 +49,9 @@ def main() -> None:
         tables,
     )
 
-    before = signal.signal(signal.SIGINT, _stop)
+    # What was ignored stays so (`nohup`), but for Ctrl-C.
+    heard = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _stop) for number in heard}
     try:
         app()
     except UserError as error:
@@ -43,17 +59,19 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
-    except Stopped:
+    except Stopped as stop:
+        by = "" if stop.signal == signal.SIGINT else f" by {stop.signal.name}"
         errors.print(
-            "stopped: what is finished is kept, and a fit that was running goes on from its last checkpoint; "
+            f"stopped{by}: what is finished is kept, and a fit that was running goes on from its last checkpoint; "
             "run the same command again",
             soft_wrap=True,
         )
-        sys.exit(130)
+        sys.exit(128 + stop.signal)
     except OSError as error:
         errors.print(
             f"error: {error.filename or ''}: {error.strerror or error}", style="red", markup=False
         )
         sys.exit(2)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

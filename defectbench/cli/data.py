@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -160,14 +159,15 @@ def prepare(
     """
     from defectbench.data.cache.prepare import CHUNK
     from defectbench.data.cache.prepare import prepare as decode
+    from defectbench.machine import cores
 
     dataset = _dataset(name)
     folder = _find(dataset, data)
     _keep_out(out, folder, "--out")
     manifest = _split(dataset.scan(folder, product), split, seed)
     if workers is None:
-        cores = min(os.cpu_count() or 1, -(-len(manifest) // CHUNK))
-        workers = cores if cores > 1 else 0
+        useful = min(cores()[0], -(-len(manifest) // CHUNK))
+        workers = useful if useful > 1 else 0
     before = _stamp(out / "prepared.json")
     with _bar("decoding", quiet=as_json) as progress:
         prepared = decode(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from defectbench import names
-from defectbench.cli.app import app, console, errors
-from defectbench.cli.tables import DataRoot
-from defectbench.config import UserError, nearest
+from defectbench.cli.app import app, console
+from defectbench.cli.tables import DataRoot, say
+from defectbench.config import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,126 +93,40 @@ def fit(
     Example: `defectbench fit dcdgan_c --product wood --view contents --images 8000 --set base=16 --out runs/wood`
     """
     from defectbench.cli.board import LiveBoard
-    from defectbench.plan.job import Job
-    from defectbench.plan.planner import PREPARE_REVISION
-    from defectbench.stages.context import Context
-    from defectbench.stages.execute import execute
-    from defectbench.store.jobs import Store
+    from defectbench.machine import told_device
+    from defectbench.single.fit import FitRequest, fit_one
 
-    entry = names.find("generators", generator)
-    arguments = parse_settings(settings or [])
-    entry.check(arguments, f"--set {generator}")
-    names.check_size(generator, entry.facts, size)
-    names.check_batch(generator, entry.facts, batch, devices)
-    if view not in {"full", "contents"}:
-        raise UserError(f"--view {view}: expected full or contents")
-    if background != "auto" and not background.isdigit():
-        raise UserError(f"--background {background}: expected auto or a grey value from 0 to 255")
-    source = names.find("datasets", dataset).load()()
-    product, known, images_spec = _source_spec(source, product, data, standin_size)
-    if entry.facts.get("scope") == "defect" and not defect:
-        raise UserError(
-            f"{generator} learns one defect type per model: give --defect; known: {', '.join(known)}"
-        )
-    if defect and known and defect not in known:
-        raise UserError(f"--defect {defect}: {nearest(defect, known)}")
-    prepare = Job(
-        "prepare",
-        {
-            "dataset": dataset,
-            "product": product,
-            "defects": list(known),
-            "split": split,
-            "size": size,
-            "crop": crop or None,
-            "normals_per_image": 4,
-            "regroup": None,
-            "limit": None,
-            "revision": [PREPARE_REVISION, source.revision],
-            **({} if least_defect is None else {"least_defect": least_defect}),
-            **images_spec,
-        },
-        {},
-        f"prepare {dataset}/{product}",
+    request = FitRequest(
+        generator=generator,
+        dataset=dataset,
+        product=product,
+        data=data,
+        out=out,
+        defect=defect,
+        split=split,
+        size=size,
+        crop=crop,
+        least_defect=least_defect,
+        images=images,
+        batch=batch,
+        view=view,
+        background=background,
+        dilate=dilate,
+        augment=tuple(augment or ()),
+        arguments=parse_settings(settings or []),
+        standin_size=standin_size,
+        seed=seed,
+        threads=threads,
+        machine={"accelerator": accelerator, "devices": devices},
+        tensorboard=tensorboard,
     )
-    spec = {
-        "generator": generator,
-        "revision": entry.facts.get("revision", 1),
-        "arguments": arguments,
-        "images": images,
-        "batch": batch,
-        "augment": list(augment or []),
-        "balance": "defect",
-        "view": {
-            "name": view,
-            "background": background if background == "auto" else int(background),
-            "dilate": dilate,
-        },
-        "threads": threads,
-        "seed": seed,
-        **({"defect": defect} if defect else {}),
-    }
-    job = Job("fit", spec, {"data": prepare.id}, f"fit {generator} {product}")
-    store = Store(out / "jobs")
-    store.open()
-    machine = {"accelerator": accelerator, "devices": devices}
+    plan = request.plan(say)
+    say(told_device(request.machine))
     with LiveBoard(console) as board:
-        board.begin({j.id: j for j in (prepare, job)}, 0)
-        for each in (prepare, job):
-            store.forgive(each.id, all_reasons=True)
-            board.started(each)
-
-            def progress(done: int, of: int, j: Job = each) -> None:
-                board.progressed(j, done, of)
-
-            execute(each, Context(store, data, machine, tensorboard, progress))
-            failure = store.failure(each.id)
-            board.ended(each, "failed" if failure else "done", failure["reason"] if failure else "")
-            if failure:
-                raise UserError(f"{each.label}: {failure['reason']}")
-    for path in [*store.folder(job.id).glob("grid-*.png"), store.folder(job.id) / "losses.csv"]:
-        if path.exists():
-            shutil.copy2(path, out / path.name)
-    shutil.copy2(store.folder(job.id) / "generator.ckpt", out / "generator.ckpt")
-    sources = (store.result(job.id) or {}).get("mask_sources", {})
+        sources = fit_one(plan, board)
     told = ", ".join(f"{count} {source}" for source, count in sources.items()) or "none was drawn"
-    errors.print(f"masks of the last grid: {told}", markup=False)
+    say(f"masks of the last grid: {told}")
     console.print(f"{out / 'generator.ckpt'}", markup=False, soft_wrap=True)
-
-
-def _source_spec(
-    source: Any, product: str, data: Path | None, standin_size: int
-) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-    """Say where the images come from.
-
-    Returns:
-        the product, its defects (found in the images where the dataset does not say them), and how a prepare job's
-        spec names the images.
-    """
-    if data is not None and not data.exists():
-        raise UserError(
-            f"{data}: no such folder; --data names the folder that holds {source.folder}/"
-        )
-    product = product or ("wood" if "wood" in source.products else "")
-    product = product or next(iter(source.products), "")
-    root = source.find(data) if data is not None else None
-    if root is not None:
-        from defectbench.data.files.digests import data_digest
-
-        manifest = source.scan(root, [product] if product else None)
-        product = product or manifest.products[0]
-        if len(manifest.products) > 1:
-            manifest = source.scan(root, [product])
-        known = source.defects.get(product) or manifest.defects
-        return product, known, {"digest": data_digest(manifest)}
-    if not source.products:
-        at = f"{data}: none there" if data else "none was given"
-        raise UserError(f"{source.title}: {at}; give your images with --data. {source.obtain}")
-    if product not in source.products:
-        raise UserError(f"--product {product}: {nearest(product, source.products)}")
-    errors.print(f"{source.title}: not found, drawing its stand-in", markup=False)
-    drawn = {"size": standin_size, "normals": 60, "defective": 24, "seed": 0}
-    return product, source.defects[product], {"stand_in": drawn}
 
 
 @app.command()

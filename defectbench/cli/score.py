@@ -64,7 +64,7 @@ def score(
 
     `defectbench score --real real/crack --fake samples/images --name mine`
 
-    `defectbench score --real real --fake fake --metrics fd_vgg16_random_s0,kd_vgg16_random_s0 --size 64`
+    `defectbench score --real real --fake fake --metrics fd_lite0_imagenet,kd_lite0_imagenet --size 64`
 
     `defectbench score --real test --fake fake --train train --masks masks --sources normals`
     """

@@ -4,6 +4,7 @@ Columns of `Manifest.table` (see `COLUMNS`): `id` unique and sortable; `image` a
 "" if there is none; `product`; `defects` a sorted tuple of names, empty = normal; `split` the publisher's own split or
 "" ; `group` images of one physical part share it; `source` "real" or the id of the job that made the image;
 `mask_source` "annotation", a generator's `mask_source`, "invalid" or "none".
+Where a dataset annotates boxes there is a column `boxes` besides, see `data.files.boxes`.
 Synthetic manifests carry provenance besides: `seed`, `label`, `normal` and `reference` (ids), see `PROVENANCE`.
 """
 
@@ -29,6 +30,7 @@ COLUMNS = (
     "source",
     "mask_source",
 )
+BOXES = "boxes"
 PROVENANCE = ("seed", "label", "normal", "reference")
 LIST_SEPARATOR = ";"
 
@@ -90,10 +92,16 @@ class Manifest:
         """True where an image has a defect."""
         return self.table["defects"].map(len) > 0
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any image has annotated boxes."""
+        return BOXES in self.table.columns and bool((self.table[BOXES] != "").any())
+
     def digest(self) -> str:
         """Hash what the manifest says (not where it lies): rows and names, hexadecimal."""
         lines = [json.dumps([self.dataset, self.defects, self.products, self.mask_threshold])]
-        rows = self.table[list(COLUMNS)].sort_values("id", kind="stable")
+        columns = [*COLUMNS, *([BOXES] if self.has_boxes else [])]
+        rows = self.table[columns].sort_values("id", kind="stable")
         lines += [
             json.dumps([list(v) if isinstance(v, tuple) else str(v) for v in row])
             for row in rows.itertuples(index=False, name=None)

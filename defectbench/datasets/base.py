@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from defectbench.data.files.scanning import child
+from defectbench.data.files.scanning import Scan, child, find_root, wanted
 from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest
 
 
-class Dataset(ABC):
+class Dataset:
     """One dataset. It never writes into, renames or repairs the user's files."""
 
     folder: ClassVar[str]
@@ -36,6 +35,12 @@ class Dataset(ABC):
     """Expected number of images by `product/split/defect` as published; normal is `good`."""
     revision: ClassVar[int] = 1
     """Raised when a change moves what is scanned or drawn."""
+    expected: ClassVar[str] = ""
+    """What its own folder holds, for messages: `the category folders bottle, cable, ..., zipper`."""
+    unit: ClassVar[str] = "category"
+    """What a product is called in messages."""
+    in_order: ClassVar[bool] = True
+    """Whether a manifest names defects in the order of `defects`; sorted by name otherwise."""
 
     def find(self, data: Path) -> Path | None:
         """Find the dataset below a data root.
@@ -49,9 +54,29 @@ class Dataset(ABC):
         found = child(data, self.folder)
         return found if found is not None and found.is_dir() else None
 
-    @abstractmethod
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder has the published layout: by default, whether it holds any product's folder."""
+        return any(child(folder, product) is not None for product in self.products)
+
+    def locate(self, root: Path, product: str) -> Path | None:
+        """Find what `read` takes for one product: `root` if there is but one, else the folder of its name."""
+        return root if len(self.products) == 1 else child(root, product)
+
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read one product.
+
+        Args:
+            scan: takes rows and problems.
+            folder: what `locate` found.
+            product: its name.
+        """
+        raise NotImplementedError
+
+    def complete(self, scan: Scan) -> None:
+        """Do what takes all rows of a scan, e.g. grouping copies; nothing by default."""
+
     def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
-        """Read the folder `root` (the dataset's own, as published).
+        """Read the folder `root` (the dataset's own, as published, or the one folder around it).
 
         Args:
             root: folder that holds the published layout.
@@ -60,4 +85,22 @@ class Dataset(ABC):
         Raises:
             UserErrors: every offending file, not only the first: missing or mis-sized masks, undecodable images,
                 LFS pointers, empty categories.
+            UserError: `root` does not have this layout, or a product is unknown.
         """
+        names = wanted(self.products, products, self.title)
+        root = find_root(root, self.is_root, self.expected)
+        scan = Scan(self.title, root)
+        found = []
+        for product in names:
+            folder = self.locate(root, product)
+            if folder is None:
+                if products is not None:
+                    scan.problem(root / product, f"no such folder; unpack this {self.unit} there")
+                continue
+            found.append(product)
+            self.read(scan, folder, product)
+        self.complete(scan)
+        defects = dict.fromkeys(name for product in found for name in self.defects[product])
+        defects |= dict.fromkeys(name for row in scan.rows for name in row.defects)
+        ordered = list(defects) if self.in_order else sorted(defects)
+        return scan.finish(self.folder, ordered, found, self.mask_threshold)

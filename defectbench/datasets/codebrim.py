@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 from xml.etree import ElementTree
 
-from defectbench.data.files.scanning import GOOD, Scan, child, find_root, key, wanted
+from defectbench.data.files.scanning import GOOD, Scan, child, key
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
 PRODUCT: Final = "concrete"
@@ -73,30 +72,19 @@ class CODEBRIM(Dataset):
         for name, number in zip((GOOD, *DEFECTS), numbers, strict=True)
     }
 
-    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
-        """Read one of the two sets.
+    expected = "the folders metadata, train, val and test"
 
-        Args:
-            root: folder that holds `metadata/`, `train/`, `val/` and `test/`, or the one folder around it.
-            products: only `concrete`.
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder holds one of the two sets."""
+        return all(child(folder, name) for name in ("metadata", "train"))
 
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout, or holds both sets; or a product is unknown.
-        """
-        wanted(self.products, products, self.title)
-        root = find_root(
-            root,
-            lambda folder: all(child(folder, name) for name in ("metadata", "train")),
-            "the folders metadata, train, val and test",
-        )
-        scan = Scan(self.title, root)
-        labels = {name: _labels(scan, root, name) for name in FOLDERS}
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read `metadata/`, `train/`, `val/` and `test/` of one of the two sets."""
+        labels = {name: _labels(scan, folder, name) for name in FOLDERS}
         for split in SPLITS:
             for name in FOLDERS:
-                place = child(root, split) or root / split
+                place = child(folder, split) or folder / split
                 _read_folder(scan, child(place, name) or place / name, split, labels[name])
-        return scan.finish(self.folder, DEFECTS, self.products, self.mask_threshold)
 
 
 def original_stem(stem: str) -> str:
@@ -159,9 +147,7 @@ def _labels(scan: Scan, root: Path, name: str) -> dict[str, tuple[str, ...]]:
 
 
 def _read_folder(scan: Scan, folder: Path, split: str, labels: dict[str, tuple[str, ...]]) -> None:
-    images = scan.files(folder)
-    if folder.is_dir() and not images:
-        scan.problem(folder, "holds no image; the archive was not extracted whole")
+    images = scan.files(folder, empty="the archive was not extracted whole")
     for image in images.values():
         stem = original_stem(image.stem)
         defects = labels.get(key(stem))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from defectbench.data.files.scanning import GOOD, Scan, child, find_root, key, wanted
+from defectbench.data.files.scanning import GOOD, Scan, child, key
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
 DEFECT: Final = "defect"
@@ -63,38 +61,17 @@ class DAGM2007(Dataset):
     defects = dict.fromkeys(PRODUCTS, (DEFECT,))
     counts = _counts()
 
-    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
-        """Read the classes that are there.
+    expected = "the class folders Class1, ..., Class10"
+    unit = "class"
+
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read one class.
 
         An image is defective if `Label/<stem>_label.PNG` exists; where `Labels.txt` says otherwise, that is a problem.
-
-        Args:
-            root: folder that holds `Class1/ ... Class10/`, or the one folder around it.
-            products: which classes; all that are there by default.
-
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout, or a class is unknown.
         """
-        names = wanted(self.products, products, self.title)
-        root = find_root(
-            root,
-            lambda folder: any(child(folder, product) is not None for product in self.products),
-            "the class folders Class1, ..., Class10",
-        )
-        scan = Scan(self.title, root)
-        found = []
-        for product in names:
-            folder = child(root, product)
-            if folder is None:
-                if products is not None:
-                    scan.problem(root / product, "no such folder; unpack this class there")
-                continue
-            found.append(product)
-            folder = child(folder, product) or folder
-            for split in SPLITS:
-                _read_split(scan, child(folder, split) or folder / split, product, split.lower())
-        return scan.finish(self.folder, (DEFECT,), found, self.mask_threshold)
+        folder = child(folder, product) or folder
+        for split in SPLITS:
+            _read_split(scan, child(folder, split) or folder / split, product, split.lower())
 
 
 def read_labels(path: Path) -> dict[int, bool]:
@@ -123,9 +100,7 @@ def read_labels(path: Path) -> dict[int, bool]:
 
 
 def _read_split(scan: Scan, folder: Path, product: str, split: str) -> None:
-    images = scan.files(folder)
-    if folder.is_dir() and not images:
-        scan.problem(folder, "holds no image; get this class again")
+    images = scan.files(folder, empty="get this class again")
     label = child(folder, "Label")
     masks = scan.files(label, ending="_label") if label else {}
     flags = _flags(scan, child(label, "Labels.txt") if label else None)

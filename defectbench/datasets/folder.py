@@ -77,10 +77,10 @@ class Folder(Dataset):
             scan = Scan(self.title, root)
             self._read_folder(scan, root)
         rows = scan.rows
-        found = sorted({str(row["product"]) for row in rows})
+        found = sorted({row.product for row in rows})
         chosen = wanted(found, products, f"{self.title} at {root}") if rows else []
-        scan.rows = [row for row in rows if row["product"] in chosen]
-        names = sorted({name for row in scan.rows for name in row["defects"]})  # type: ignore[attr-defined]  # a tuple
+        scan.rows = [row for row in rows if row.product in chosen]
+        names = sorted({name for row in scan.rows for name in row.defects})
         return scan.finish(self.folder, names, chosen, self.mask_threshold)
 
     def _read_folder(self, scan: Scan, root: Path) -> None:
@@ -189,7 +189,7 @@ def _read_table(scan: Scan, path: Path) -> None:
             split=cell.get("split", ""),
             group=cell.get("group", ""),
         )
-    scan.rows.sort(key=lambda r: natural(str(r["id"])))
+    scan.rows.sort(key=lambda r: natural(r.id))
 
 
 def _load_table(path: Path) -> pd.DataFrame:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
 
 from defectbench.data.files.decoding import BadFile, decode_mask
-from defectbench.data.files.scanning import GOOD, Scan, find_root, subfolders, wanted
+from defectbench.data.files.scanning import GOOD, Scan, subfolders
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 from defectbench.imaging.components import boxes
 
@@ -47,52 +46,43 @@ class KolektorSDD(Dataset):
     defects: ClassVar[Mapping[str, tuple[str, ...]]] = {PRODUCT: (DEFECT,)}
     counts: ClassVar[Mapping[str, int]] = {f"{PRODUCT}//{GOOD}": 347, f"{PRODUCT}//{DEFECT}": 52}
 
-    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
-        """Read the items that are there; one has seven parts. Reads every mask, for only its pixels say what is defective.
+    expected = "the folders kos01, ..., kos50"
+    revision = 2
 
-        Args:
-            root: folder that holds `kos01/ ... kos50/`, or the one folder around it.
-            products: only `commutator`.
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder holds an item."""
+        return bool(_items(folder))
 
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout, or a product is unknown.
-        """
-        wanted(self.products, products, self.title)
-        root = find_root(root, lambda folder: bool(_items(folder)), "the folders kos01, ..., kos50")
-        scan = Scan(self.title, root)
-        for item in _items(root):
-            self._read_item(scan, item)
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read the items that are there; one has seven parts. Reads every mask: only its pixels say what is defective."""
+        for item in _items(folder):
+            pairs = scan.pairs(
+                scan.files(
+                    item,
+                    {".jpg", ".jpeg", ".png"},
+                    stems="(?!.*_label$).*",
+                    empty="get this item again",
+                ),
+                scan.files(item, {".bmp", ".png"}, ending="_label"),
+                lambda image: str(image.with_name(f"{image.stem}_label.bmp")),
+                "has no image of its name; get this item again",
+            )
+            for image, mask in pairs:
+                empty = scan.is_empty(mask, self.mask_threshold)
+                scan.add(
+                    id=f"{item.name}/{image.stem}",
+                    image=image,
+                    mask=mask,
+                    product=product,
+                    defects=() if empty else (DEFECT,),
+                    group=item.name,
+                )
+
+    def complete(self, scan: Scan) -> None:
+        """Say which of the two releases this is."""
         release = "boxes" if _only_rectangles(scan) else "fine"
         for row in scan.rows:
-            row["release"] = release
-        return scan.finish(self.folder, (DEFECT,), self.products, self.mask_threshold)
-
-    def _read_item(self, scan: Scan, item: Path) -> None:
-        masks = scan.files(item, {".bmp", ".png"}, ending="_label")
-        images = {
-            stem: path
-            for stem, path in scan.files(item, {".jpg", ".jpeg", ".png"}).items()
-            if not stem.endswith("_label")
-        }
-        if not images:
-            scan.problem(item, "holds no image; get this item again")
-        for stem, image in images.items():
-            mask = masks.get(stem)
-            if mask is None:
-                scan.problem(image, f"has no mask; expected {item / (image.stem + '_label.bmp')}")
-                continue
-            empty = scan.is_empty(mask, self.mask_threshold)
-            scan.add(
-                id=f"{item.name}/{image.stem}",
-                image=image,
-                mask=mask,
-                product=PRODUCT,
-                defects=() if empty else (DEFECT,),
-                group=item.name,
-            )
-        for stem in masks.keys() - images.keys():
-            scan.problem(masks[stem], "has no image of its name; get this item again")
+            row.extra["release"] = release
 
 
 def _items(root: Path) -> list[Path]:
@@ -101,10 +91,10 @@ def _items(root: Path) -> list[Path]:
 
 def _only_rectangles(scan: Scan) -> bool:
     """Say whether every region of every mask fills its box, as in the release with boxes."""
-    defective = [row for row in scan.rows if row["defects"]]
+    defective = [row for row in scan.rows if row.defects]
     for row in defective:
         try:
-            mask = decode_mask(scan.root / str(row["mask"]), KolektorSDD.mask_threshold)
+            mask = decode_mask(scan.root / row.mask, KolektorSDD.mask_threshold)
         except BadFile:
             continue  # noted already
         found = boxes(mask.astype(np.bool_))

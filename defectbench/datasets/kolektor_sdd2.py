@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
-from defectbench.data.files.scanning import GOOD, Scan, child, find_root, wanted
+from defectbench.data.files.scanning import GOOD, Scan, child
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
 PRODUCT: Final = "ksdd2"
 DEFECT: Final = "defect"
-IMAGE: Final = re.compile(r"\d+")
+SPLITS: Final = ("train", "test")
 
 
 class KolektorSDD2(Dataset):
@@ -46,51 +44,29 @@ class KolektorSDD2(Dataset):
         f"{PRODUCT}/test/{DEFECT}": 110,
     }
 
-    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
-        """Read `train/` and `test/`; reads every mask, for only its pixels say whether an image is defective.
+    expected = "the folders train and test"
 
-        Args:
-            root: folder that holds `train/` and `test/`, or the one folder around it.
-            products: only `ksdd2`.
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder holds both splits."""
+        return all(child(folder, split) is not None for split in SPLITS)
 
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout, or a product is unknown.
-        """
-        wanted(self.products, products, self.title)
-        root = find_root(
-            root,
-            lambda folder: all(child(folder, split) is not None for split in ("train", "test")),
-            "the folders train and test",
-        )
-        scan = Scan(self.title, root)
-        for split in ("train", "test"):
-            self._read_split(scan, child(root, split) or root / split, split)
-        return scan.finish(self.folder, (DEFECT,), self.products, self.mask_threshold)
-
-    def _read_split(self, scan: Scan, folder: Path, split: str) -> None:
-        listed = scan.files(folder, {".png"})
-        images = {stem: path for stem, path in listed.items() if IMAGE.fullmatch(stem)}
-        masks = {
-            stem.removesuffix("_gt"): path
-            for stem, path in listed.items()
-            if stem.endswith("_gt") and IMAGE.fullmatch(stem.removesuffix("_gt"))
-        }
-        if folder.is_dir() and not images:
-            scan.problem(folder, "holds no image; get the dataset again")
-        for stem, image in images.items():
-            mask = masks.get(stem)
-            if mask is None:
-                scan.problem(image, f"has no mask; expected {folder / (image.stem + '_GT.png')}")
-                continue
-            empty = scan.is_empty(mask, self.mask_threshold)
-            scan.add(
-                id=f"{split}/{image.stem}",
-                image=image,
-                mask=mask,
-                product=PRODUCT,
-                defects=() if empty else (DEFECT,),
-                split=split,
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read `train/` and `test/`; reads every mask, for only its pixels say whether an image is defective."""
+        for split in SPLITS:
+            place = child(folder, split) or folder / split
+            pairs = scan.pairs(
+                scan.files(place, {".png"}, stems=r"\d+", empty="get the dataset again"),
+                scan.files(place, {".png"}, stems=r"\d+", ending="_gt"),
+                lambda image: str(image.with_name(f"{image.stem}_GT.png")),
+                "has no image of its number; get the dataset again",
             )
-        for stem in masks.keys() - images.keys():
-            scan.problem(masks[stem], "has no image of its number; get the dataset again")
+            for image, mask in pairs:
+                empty = scan.is_empty(mask, self.mask_threshold)
+                scan.add(
+                    id=f"{split}/{image.stem}",
+                    image=image,
+                    mask=mask,
+                    product=product,
+                    defects=() if empty else (DEFECT,),
+                    split=split,
+                )

@@ -14,14 +14,13 @@ two sides; with them, none.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
 from defectbench.data.files.groups import join, runs
-from defectbench.data.files.scanning import GOOD, Scan, child, find_root, wanted
+from defectbench.data.files.scanning import GOOD, Scan, child
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
 PRODUCT: Final = "magnetic_tile"
@@ -70,35 +69,34 @@ class MTD(Dataset):
         f"{PRODUCT}//{GOOD if name == FREE else name}": n for name, n in COUNTS.items()
     }
 
-    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
+    expected = "the folders MT_Blowhole, MT_Break, ..., MT_Uneven"
+
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder holds one of the labels' folders."""
+        return any(child(folder, f"MT_{name}") is not None for name in COUNTS)
+
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
         """Read the folders `MT_*`; there is no published split.
 
         The label is the folder's. Masks of normal images are there, black, and are not used; defective images whose
         mask is black (four of Uneven) stay defective and say so in the column `mask_empty`.
-
-        Args:
-            root: folder that holds `MT_Blowhole/ ... MT_Uneven/`, or the one folder around it.
-            products: `magnetic_tile` is the only one.
-
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout.
         """
-        wanted(self.products, products, self.title)
-        root = find_root(
-            root,
-            lambda folder: any(child(folder, f"MT_{name}") is not None for name in COUNTS),
-            "the folders MT_Blowhole, MT_Break, ..., MT_Uneven",
-        )
-        scan = Scan(self.title, root)
         found: list[tuple[str, Path, Path]] = []
         for name in COUNTS:
-            folder = child(root, f"MT_{name}")
-            inner = child(folder, "Imgs") if folder is not None else None
+            place = child(folder, f"MT_{name}")
+            inner = child(place, "Imgs") if place is not None else None
             if inner is None:
-                scan.problem(root / f"MT_{name}" / "Imgs", "no such folder; get the dataset again")
+                scan.problem(
+                    folder / f"MT_{name}" / "Imgs", "no such folder; get the dataset again"
+                )
                 continue
-            found += [(name, image, mask) for image, mask in _pairs(scan, inner)]
+            pairs = scan.pairs(
+                scan.files(inner, {".jpg", ".jpeg"}, empty="get the dataset again"),
+                scan.files(inner, {".png"}),
+                lambda image: f"{image.stem}.png beside it",
+                "has no image; expected a .jpg of its stem beside it",
+            )
+            found += [(name, image, mask) for image, mask in pairs]
         frames = [int(match[2]) for _, image, _ in found if (match := NAME.fullmatch(image.stem))]
         group = join(runs(frames, GAP), RETURNS)
         for name, image, mask in found:
@@ -109,22 +107,8 @@ class MTD(Dataset):
                 id=f"MT_{name}/{image.stem}",
                 image=image,
                 mask=mask,
-                product=PRODUCT,
+                product=product,
                 defects=(name,) if defective else (),
                 group=f"tile_{group[int(match[2])]:06d}" if match else "",
                 mask_empty=defective and sound and scan.is_empty(mask, self.mask_threshold),
             )
-        return scan.finish(self.folder, self.defects[PRODUCT], self.products, self.mask_threshold)
-
-
-def _pairs(scan: Scan, folder: Path) -> list[tuple[Path, Path]]:
-    """Pair `X.jpg` with `X.png` by stem."""
-    images = scan.files(folder, {".jpg", ".jpeg"})
-    masks = scan.files(folder, {".png"})
-    if not images:
-        scan.problem(folder, "holds no image; get the dataset again")
-    for stem in images.keys() - masks.keys():
-        scan.problem(images[stem], f"has no mask; expected {images[stem].stem}.png beside it")
-    for stem in masks.keys() - images.keys():
-        scan.problem(masks[stem], f"has no image; expected {masks[stem].stem}.jpg beside it")
-    return [(images[stem], masks[stem]) for stem in images if stem in masks]

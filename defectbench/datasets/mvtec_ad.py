@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,13 +9,10 @@ from defectbench.data.files.scanning import (
     GOOD,
     Scan,
     child,
-    find_root,
     is_junk,
     subfolders,
-    wanted,
 )
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
 _TABLE: Final = """
@@ -73,77 +69,48 @@ class MVTecAD(Dataset):
     defects, counts = _parse()
     products = tuple(defects)
 
-    def scan(
-        self, root: Path, products: Sequence[str] | None = None, *, relaxed: bool = False
-    ) -> Manifest:
-        """Read the categories that are there.
+    expected = "the category folders bottle, cable, ..., zipper"
+    in_order = False
 
-        Args:
-            root: folder that holds `bottle/ ... zipper/`, or the one folder around it.
-            products: which categories; all that are there by default.
-            relaxed: accept repackaged copies, whose masks lack the ending `_mask`.
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder holds a category."""
+        return any(_is_category(child(folder, product)) for product in self.products)
 
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout, or a product is unknown.
-        """
-        names = wanted(self.products, products, self.title)
-        root = find_root(
-            root,
-            lambda folder: any(_is_category(child(folder, p)) for p in self.products),
-            "the category folders bottle, cable, ..., zipper",
-        )
-        scan = Scan(self.title, root)
-        found: list[str] = []
-        defects: set[str] = set()
-        for product in names:
-            folder = child(root, product)
-            if folder is None:
-                if products is not None:
-                    scan.problem(root / product, "no such folder; unpack this category there")
-                continue
-            found.append(product)
-            defects |= {*self.defects[product], *read_category(scan, folder, product, relaxed)}
-        return scan.finish(self.folder, sorted(defects), found, self.mask_threshold)
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read one category: `train/good`, `test/<type>` and `ground_truth/<type>`."""
+        read_category(scan, folder, product)
 
 
-def read_category(scan: Scan, folder: Path, product: str, relaxed: bool = False) -> list[str]:
+def read_category(scan: Scan, folder: Path, product: str, relaxed: bool = False) -> None:
     """Read one category in MVTec AD's layout into a scan.
 
     Args:
         scan: takes rows and problems.
         folder: the category's folder, with `train/good`, `test/<type>` and `ground_truth/<type>`.
         product: its name in the manifest.
-        relaxed: accept masks without the ending `_mask`.
-
-    Returns:
-        Names of the defect types found.
+        relaxed: accept masks without the ending `_mask`, as repackaged copies have them.
     """
     parts = {name: child(folder, name) for name in ("train", "test", "ground_truth")}
     train, test = parts["train"], parts["test"]
     if train is None or test is None:
         missing = "train" if train is None else "test"
         scan.problem(folder / missing, f"no such folder; category {product} is not complete")
-        return []
-    normal = scan.files(child(train, GOOD) or train / GOOD)
-    if not normal:
-        scan.problem(train / GOOD, "holds no image; the category is empty: get it again")
-    for path in normal.values():
+        return
+    normal = child(train, GOOD) or train / GOOD
+    empty = "the category is empty: get it again"
+    for path in scan.files(normal, empty=empty).values():
         scan.add(id=_id(product, "train", path), image=path, product=product, split="train")
     kinds = [p for p in subfolders(test) if not is_junk(p.name)]
     if not kinds:
         scan.problem(test, "holds no folder; wants good and one folder per defect type")
     for kind in kinds:
-        images = scan.files(kind)
-        if not images:
-            scan.problem(kind, "holds no image; remove the folder or get the category again")
+        images = scan.files(kind, empty="remove the folder or get the category again")
         if kind.name.lower() == GOOD:
             for path in images.values():
                 scan.add(id=_id(product, "test", path), image=path, product=product, split="test")
             continue
         truth = parts["ground_truth"] or folder / "ground_truth"
         _read_defects(scan, images, child(truth, kind.name) or truth / kind.name, product, relaxed)
-    return [kind.name for kind in kinds if kind.name.lower() != GOOD]
 
 
 def _read_defects(
@@ -152,23 +119,22 @@ def _read_defects(
     """Pair the images of one defect type with their masks, by stem."""
     masks = scan.files(truth, ending="_mask") if truth.is_dir() or images else {}
     if relaxed and truth.is_dir():
-        masks = scan.files(truth) | masks
-    for stem, path in images.items():
-        mask = masks.get(stem)
-        if mask is None:
-            scan.problem(path, f"has no mask; expected {truth / (path.stem + '_mask.png')}")
-            continue
+        masks = scan.files(truth, stems="(?!.*_mask$).*") | masks
+    pairs = scan.pairs(
+        images,
+        masks,
+        lambda image: str(truth / f"{image.stem}_mask.png"),
+        "has no image of its stem in test; get the category again",
+    )
+    for image, mask in pairs:
         scan.add(
-            id=_id(product, "test", path),
-            image=path,
+            id=_id(product, "test", image),
+            image=image,
             mask=mask,
             product=product,
-            defects=(path.parent.name,),
+            defects=(image.parent.name,),
             split="test",
         )
-    for stem in masks.keys() - images.keys():
-        if not (relaxed and stem.endswith("_mask")):
-            scan.problem(masks[stem], "has no image of its stem in test; get the category again")
 
 
 def _id(product: str, split: str, path: Path) -> str:

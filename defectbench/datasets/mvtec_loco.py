@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from defectbench.data.files.decoding import BadFile
 from defectbench.data.files.mask_parts import mask_files
-from defectbench.data.files.scanning import GOOD, Scan, child, find_root, key, subfolders, wanted
+from defectbench.data.files.scanning import GOOD, Scan, child, key, subfolders
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
 TYPES: Final = ("logical_anomalies", "structural_anomalies")
@@ -61,75 +59,45 @@ class MVTecLOCO(Dataset):
     defects = dict.fromkeys(_TABLE, TYPES)
     counts = _counts()
 
-    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
-        """Read the categories that are there.
+    expected = "the category folders breakfast_box, juice_bottle, ..., splicing_connectors"
+    in_order = False
+    revision = 2
 
-        Args:
-            root: folder that holds `breakfast_box/ ... splicing_connectors/`, or the one folder around it.
-            products: which categories; all that are there by default.
-
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout, or a product is unknown.
-        """
-        names = wanted(self.products, products, self.title)
-        root = find_root(
-            root,
-            lambda folder: any(child(folder, product) is not None for product in self.products),
-            "the category folders breakfast_box, juice_bottle, ..., splicing_connectors",
-        )
-        scan = Scan(self.title, root)
-        found, defects = [], set(TYPES)
-        for product in names:
-            folder = child(root, product)
-            if folder is None:
-                if products is not None:
-                    scan.problem(root / product, "no such folder; unpack this category there")
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read one category: normal images of three splits, and the anomaly types of `test`."""
+        for split in ("train", "validation", "test"):
+            place = child(folder, split)
+            good = child(place, GOOD) if place else None
+            if good is None:
+                scan.problem(
+                    folder / split / GOOD, f"no such folder; category {product} is not complete"
+                )
                 continue
-            found.append(product)
-            defects |= _read_category(scan, folder, product)
-        return scan.finish(self.folder, sorted(defects), found, self.mask_threshold)
-
-
-def _read_category(scan: Scan, folder: Path, product: str) -> set[str]:
-    """Read one category; gives the names of its anomaly types."""
-    for split in ("train", "validation", "test"):
-        place = child(folder, split)
-        good = child(place, GOOD) if place else None
-        if good is None:
-            scan.problem(
-                folder / split / GOOD, f"no such folder; category {product} is not complete"
-            )
-            continue
-        normal = scan.files(good)
-        if not normal:
-            scan.problem(good, "holds no image; get the category again")
-        for image in normal.values():
-            scan.add(
-                id=f"{product}/{split}/{GOOD}/{image.stem}",
-                image=image,
-                product=product,
-                split="val" if split == "validation" else split,
-            )
-    test = child(folder, "test")
-    kinds = [k for k in subfolders(test) if key(k.name) != GOOD] if test else []
-    for kind in kinds:
-        truth = child(folder, "ground_truth") or folder / "ground_truth"
-        _read_type(scan, kind, child(truth, kind.name) or truth / kind.name, product)
-    return {kind.name for kind in kinds}
+            for image in scan.files(good, empty="get the category again").values():
+                scan.add(
+                    id=f"{product}/{split}/{GOOD}/{image.stem}",
+                    image=image,
+                    product=product,
+                    split="val" if split == "validation" else split,
+                )
+        test = child(folder, "test")
+        for kind in subfolders(test) if test else ():
+            if key(kind.name) != GOOD:
+                truth = child(folder, "ground_truth") or folder / "ground_truth"
+                _read_type(scan, kind, child(truth, kind.name) or truth / kind.name, product)
 
 
 def _read_type(scan: Scan, kind: Path, truth: Path, product: str) -> None:
     """Pair the images of one anomaly type with the folders of their masks, by stem."""
-    images = scan.files(kind)
-    if not images:
-        scan.problem(kind, "holds no image; remove the folder or get the category again")
+    images = scan.files(kind, empty="remove the folder or get the category again")
     folders = {key(path.name): path for path in subfolders(truth)} if truth.is_dir() else {}
-    for stem, image in images.items():
-        folder = folders.get(stem)
-        if folder is None:
-            scan.problem(image, f"has no mask; expected {truth / image.stem / '000.png'}")
-            continue
+    pairs = scan.pairs(
+        images,
+        folders,
+        lambda image: str(truth / image.stem / "000.png"),
+        "has no image of its name in test; get the category again",
+    )
+    for image, folder in pairs:
         try:
             parts = mask_files(folder)
         except BadFile as error:
@@ -146,6 +114,4 @@ def _read_type(scan: Scan, kind: Path, truth: Path, product: str) -> None:
             split="test",
         )
         if len(parts) > 1:
-            scan.rows[-1]["mask"] = folder.relative_to(scan.root).as_posix()
-    for stem in folders.keys() - images.keys():
-        scan.problem(folders[stem], "has no image of its name in test; get the category again")
+            scan.rows[-1].mask = folder.relative_to(scan.root).as_posix()

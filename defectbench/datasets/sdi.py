@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from defectbench.config import UserError
+from defectbench.data.files.copies import group_copies
 from defectbench.data.files.decoding import is_lfs_pointer
-from defectbench.data.files.digests import file_digest
-from defectbench.data.files.scanning import GOOD, Scan, child, find_root, wanted
+from defectbench.data.files.scanning import GOOD, Scan, child
 from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
@@ -19,6 +18,7 @@ PRODUCTS: Final = ("A", "B", "C")
 TYPES: Final = ("scratches", "spots")
 SPLITS: Final = ("train", "val", "test")
 ARCHIVE: Final = "SDI_DATASET_v1.zip"
+AGAIN: Final = "get the dataset again"
 _NORMAL: Final = {"A": 6184, "B": 6199, "C": 4760}
 """As measured in the archive; its documentation says 6,250 each."""
 _DEFECTIVE: Final = {"A": (340, 108), "B": (167, 670), "C": (121, 258)}
@@ -42,6 +42,7 @@ class SDI(Dataset):
     """
 
     folder = "sdi"
+    revision = 2
     title = "SDI"
     citation = (
         "Wang, Hoppe, Monari, Huber: Defect Transfer GAN: Diverse Defect Synthesis for Data Augmentation, BMVC 2022, "
@@ -59,35 +60,51 @@ class SDI(Dataset):
     defects = dict.fromkeys(PRODUCTS, TYPES)
     counts = _counts()
 
-    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
-        """Read the products that are there.
+    expected = "the folders A_ok, A_nok, B_ok, ..."
+    unit = "product"
 
-        Args:
-            root: folder that holds `A_ok/`, `A_nok/` and so on, or the one folder around it.
-            products: which of A, B and C; all that are there by default.
+    def scan(self, root: Path, products: Sequence[str] | None = None) -> Manifest:
+        """Read the products that are there; see the base class.
 
         Raises:
             UserErrors: every offending file or folder.
             UserError: `root` does not have this layout, e.g. a Git LFS pointer stands there, or a product is unknown.
         """
-        names = wanted(self.products, products, self.title)
         _refuse_archive(root)
-        root = find_root(
-            root,
-            lambda folder: any(child(folder, f"{p}_{k}") for p in PRODUCTS for k in ("ok", "nok")),
-            "the folders A_ok, A_nok, B_ok, ...",
+        return super().scan(root, products)
+
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder holds any product."""
+        return any(self.locate(folder, product) for product in PRODUCTS)
+
+    def locate(self, root: Path, product: str) -> Path | None:
+        """A product's images lie in two folders of `root`: normal ones in one, defective ones in the other."""
+        return root if child(root, f"{product}_ok") or child(root, f"{product}_nok") else None
+
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read one product."""
+        normal, defective = (
+            child(folder, f"{product}_{kind}") or folder / f"{product}_{kind}"
+            for kind in ("ok", "nok")
         )
-        scan = Scan(self.title, root)
-        found = []
-        for product in names:
-            normal, defective = child(root, f"{product}_ok"), child(root, f"{product}_nok")
-            if normal is None and defective is None and products is None:
-                continue
-            found.append(product)
-            _read_normal(scan, normal or root / f"{product}_ok", product)
-            _read_defective(scan, defective or root / f"{product}_nok", product)
-        _group_copies(scan)
-        return scan.finish(self.folder, TYPES, found, self.mask_threshold)
+        for image in scan.files(normal, empty=AGAIN).values():
+            scan.add(id=f"{normal.name}/{image.stem}", image=image, product=product)
+        for split in SPLITS:
+            for kind in TYPES:
+                place = child(defective, split) or defective / split
+                place = child(place, kind) or place / kind
+                for image in scan.files(place, empty=AGAIN).values():
+                    scan.add(
+                        id=f"{defective.name}/{split}/{kind}/{image.stem}",
+                        image=image,
+                        product=product,
+                        defects=(kind,),
+                        split=split,
+                    )
+
+    def complete(self, scan: Scan) -> None:
+        """Put defective images with equal bytes into one group."""
+        group_copies(scan, [row for row in scan.rows if row.defects])
 
 
 def _refuse_archive(root: Path) -> None:
@@ -102,42 +119,3 @@ def _refuse_archive(root: Path) -> None:
         )
     if root.is_file() or child(root, "SDI_DATASET_v1") is None:
         raise UserError(f"{archive}: unpack this archive and give the folder SDI_DATASET_v1")
-
-
-def _read_normal(scan: Scan, folder: Path, product: str) -> None:
-    images = scan.files(folder)
-    if folder.is_dir() and not images:
-        scan.problem(folder, "holds no image; get the dataset again")
-    for image in images.values():
-        scan.add(id=f"{folder.name}/{image.stem}", image=image, product=product)
-
-
-def _read_defective(scan: Scan, folder: Path, product: str) -> None:
-    for split in SPLITS:
-        for kind in TYPES:
-            place = child(folder, split) or folder / split
-            place = child(place, kind) or place / kind
-            images = scan.files(place)
-            if place.is_dir() and not images:
-                scan.problem(place, "holds no image; get the dataset again")
-            for image in images.values():
-                scan.add(
-                    id=f"{folder.name}/{split}/{kind}/{image.stem}",
-                    image=image,
-                    product=product,
-                    defects=(kind,),
-                    split=split,
-                )
-
-
-def _group_copies(scan: Scan) -> None:
-    """Put defective images with equal bytes into one group; only files of equal length are hashed."""
-    by_size: dict[int, list[dict[str, object]]] = defaultdict(list)
-    for row in scan.rows:
-        if row["defects"]:
-            by_size[(scan.root / str(row["image"])).stat().st_size].append(row)
-    for rows in by_size.values():
-        groups: dict[str, object] = {}
-        for row in rows if len(rows) > 1 else ():
-            digest = file_digest(scan.root / str(row["image"]))
-            row["group"] = groups.setdefault(digest, row["group"])

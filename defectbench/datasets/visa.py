@@ -11,9 +11,8 @@ import numpy as np
 
 from defectbench.config import UserError
 from defectbench.data.files.decoding import Pixels, decode_mask_values
-from defectbench.data.files.scanning import GOOD, Scan, child, find_root, key, wanted
+from defectbench.data.files.scanning import GOOD, Scan, child, key
 from defectbench.data.licence import Licence
-from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
 Setup = Literal["1cls", "2cls_fewshot", "2cls_highshot"]
@@ -147,40 +146,60 @@ class VisA(Dataset):
     defects = CLASSES
     counts = _counts()
 
-    def scan(
-        self, root: Path, products: Sequence[str] | None = None, *, setup: Setup = "1cls"
-    ) -> Manifest:
-        """Read the objects that are there.
+    expected = "the object folders candle, capsules, ..., pipe_fryum"
+    unit = "object"
+    in_order = False
+    revision = 2
 
-        Args:
-            root: folder that holds `candle/ ... pipe_fryum/` and `split_csv/`, or the one folder around it.
-            products: which objects; all that are there by default.
-            setup: which of the publisher's splits to take.
+    def __init__(self, setup: Setup = "1cls") -> None:
+        """Choose which of the publisher's splits to take."""
+        self.setup = setup
 
-        Raises:
-            UserErrors: every offending file or folder.
-            UserError: `root` does not have this layout, or an object or split is unknown.
-        """
-        names = wanted(self.products, products, self.title)
-        root = find_root(
-            root,
-            lambda folder: any(_has_data(folder, product) for product in self.products),
-            "the object folders candle, capsules, ..., pipe_fryum",
+    def is_root(self, folder: Path) -> bool:
+        """Say whether a folder holds an object's data."""
+        return any(self.locate(folder, product) for product in self.products)
+
+    def locate(self, root: Path, product: str) -> Path | None:
+        """Find an object's folder, which holds `Data`."""
+        folder = child(root, product)
+        return folder if folder is not None and child(folder, "Data") is not None else None
+
+    def read(self, scan: Scan, folder: Path, product: str) -> None:
+        """Read one object: images and masks in `Data`, classes in `image_anno.csv`."""
+        data = child(folder, "Data") or folder / "Data"
+        images = child(data, "Images") or data / "Images"
+        masks = child(data, "Masks") or data / "Masks"
+        classes = _annotations(scan, folder, product)
+        for image in _images(scan, images, "Normal").values():
+            scan.add(id=f"{product}/Normal/{image.stem}", image=image, product=product)
+        truth = child(masks, "Anomaly") or masks / "Anomaly"
+        pairs = scan.pairs(
+            _images(scan, images, "Anomaly"),
+            scan.files(truth),
+            lambda image: str(truth / f"{image.stem}.png"),
+            "has no image of its stem in Images/Anomaly; get this object again",
         )
-        scan = Scan(self.title, root)
-        splits = _splits(scan, root, setup)
-        found, defects = [], dict[str, None]()
-        for product in names:
-            if not _has_data(root, product):
-                if products is not None:
-                    scan.problem(root / product, "no such folder; unpack this object there")
-                continue
-            found.append(product)
-            defects |= dict.fromkeys(CLASSES[product])
-            _read_object(scan, child(root, product) or root / product, product, splits)
+        for image, mask in pairs:
+            where = key(image.relative_to(scan.root).as_posix())
+            scan.add(
+                id=f"{product}/Anomaly/{image.stem}",
+                image=image,
+                mask=mask,
+                product=product,
+                defects=classes.get(where) or _classes_in(scan, mask, product),
+            )
+
+    def complete(self, scan: Scan) -> None:
+        """Take the publisher's split, and compare its labels with the folders."""
+        splits = _splits(scan, self.setup)
         for row in scan.rows:
-            defects |= dict.fromkeys(_names(row["defects"]))
-        return scan.finish(self.folder, sorted(defects), found, self.mask_threshold)
+            kind = "Anomaly" if row.defects else "Normal"
+            row.split, label = splits.get(key(row.image), ("", kind))
+            if label.casefold() != kind.casefold():
+                scan.problem(
+                    scan.root / row.image,
+                    f"is {label!r} in split_csv but lies in {kind}; get both again",
+                )
 
 
 def class_mask(path: Path, product: str, defect: str) -> Pixels:
@@ -228,9 +247,9 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         return [{k: v or "" for k, v in row.items() if isinstance(k, str)} for row in reader]
 
 
-def _splits(scan: Scan, root: Path, setup: Setup) -> dict[str, tuple[str, str]]:
+def _splits(scan: Scan, setup: Setup) -> dict[str, tuple[str, str]]:
     """Read the publisher's split: split and label by path; nothing if the folder `split_csv` is missing."""
-    folder = child(root, "split_csv")
+    folder = child(scan.root, "split_csv")
     if folder is None:
         return {}
     path = child(folder, f"{setup}.csv")
@@ -245,41 +264,9 @@ def _splits(scan: Scan, root: Path, setup: Setup) -> dict[str, tuple[str, str]]:
     return {key(row["image"].strip()): (row["split"], row["label"]) for row in rows}
 
 
-def _read_object(
-    scan: Scan, folder: Path, product: str, splits: Mapping[str, tuple[str, str]]
-) -> None:
-    data = child(folder, "Data") or folder / "Data"
-    images = child(data, "Images") or data / "Images"
-    masks = child(data, "Masks") or data / "Masks"
-    marked = scan.files(child(masks, "Anomaly") or masks / "Anomaly")
-    classes = _annotations(scan, folder, product)
-    for kind in ("Normal", "Anomaly"):
-        place = child(images, kind) or images / kind
-        listed = scan.files(place)
-        if place.is_dir() and not listed:
-            scan.problem(place, "holds no image; get this object again")
-        for stem, image in listed.items():
-            where = key(image.relative_to(scan.root).as_posix())
-            split, label = splits.get(where, ("", kind))
-            if label.casefold() != kind.casefold():
-                scan.problem(image, f"is {label!r} in split_csv but lies in {kind}; get both again")
-            mask = marked.pop(stem, None) if kind == "Anomaly" else None
-            if kind == "Anomaly" and mask is None:
-                scan.problem(image, f"has no mask; expected {masks / kind / (image.stem + '.png')}")
-                continue
-            defects: Sequence[str] = ()
-            if mask is not None:
-                defects = classes.get(where) or _classes_in(scan, mask, product)
-            scan.add(
-                id=f"{product}/{kind}/{image.stem}",
-                image=image,
-                mask=mask,
-                product=product,
-                defects=defects,
-                split=split,
-            )
-    for mask in marked.values():
-        scan.problem(mask, "has no image of its stem in Images/Anomaly; get this object again")
+def _images(scan: Scan, folder: Path, kind: str) -> dict[str, Path]:
+    place = child(folder, kind) or folder / kind
+    return scan.files(place, empty="get this object again")
 
 
 def _annotations(scan: Scan, folder: Path, product: str) -> dict[str, tuple[str, ...]]:
@@ -298,12 +285,3 @@ def _classes_in(scan: Scan, mask: Path, product: str) -> tuple[str, ...]:
     known = CLASSES[product]
     ids = [int(value) for value in np.unique(decode_mask_values(mask)) if value]
     return tuple(dict.fromkeys(known[i - 1] if i <= len(known) else UNNAMED for i in ids))
-
-
-def _names(defects: object) -> tuple[str, ...]:
-    return defects if isinstance(defects, tuple) else ()
-
-
-def _has_data(root: Path, product: str) -> bool:
-    folder = child(root, product)
-    return folder is not None and child(folder, "Data") is not None

@@ -26,11 +26,17 @@ class Board(Protocol):
         """A running job came this far."""
 
     def ended(self, job: Job, state: str, reason: str = "") -> None:
-        """A job is done, failed, or blocked by a failed parent."""
+        """A job is done, failed, undefined (see `ending`), or blocked by a failed parent."""
 
 
 class Executor(Protocol):
-    """Does jobs."""
+    """Does jobs.
+
+    Attributes:
+        about: what a user should know of it before it begins, in one line; "" if nothing.
+    """
+
+    about: str
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do all `jobs` (parents first in the mapping); those already done are passed over.
@@ -64,5 +70,7 @@ def block_if_hopeless(job: Job, context: Context) -> str:
         "repeats": failure["repeats"],
         "blocked": True,
     }
+    if failure.get("undefined"):
+        content["undefined"] = True
     write_json(folder / "failed.json", content)
     return str(reason)

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from defectbench.executors.base import Board, block_if_hopeless
 from defectbench.plan.job import Job
-from defectbench.stages.context import Context
+from defectbench.stages.context import Context, ending
 from defectbench.stages.execute import execute
 
 
 class Inline:
     """One job at a time, here."""
+
+    about = ""
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do the jobs in their order."""
@@ -30,4 +32,4 @@ class Inline:
 
             execute(job, replace(context, progress=progress))
             failure = context.store.failure(job.id)
-            board.ended(job, "failed" if failure else "done", failure["reason"] if failure else "")
+            board.ended(job, *ending(failure))

@@ -15,8 +15,9 @@ from typing import Any
 
 from defectbench.config import UserError
 from defectbench.executors.base import Board, block_if_hopeless
+from defectbench.machine import cores
 from defectbench.plan.job import Job
-from defectbench.stages.context import Context
+from defectbench.stages.context import Context, ending
 from defectbench.stages.execute import execute
 from defectbench.stages.lifeline import end_with
 
@@ -26,10 +27,11 @@ GPUS = Path("/proc/driver/nvidia/gpus")
 
 @dataclass
 class Worker:
-    """A process, the pipe to it, and what it is at."""
+    """A process, the pipe to it, its place among the workers, and what it is at."""
 
     process: SpawnProcess
     pipe: Connection
+    number: int = 0
     job: Job | None = None
 
 
@@ -98,7 +100,7 @@ class Local:
     """Several worker processes.
 
     Args:
-        workers: how many; 0 for one per share of the GPUs, or per core without any.
+        workers: how many; 0 for one per share of the GPUs, or without any per core that this process may use.
         gpus: names of CUDA devices to share out; none for the CPU.
         gpus_each: how many of them each worker gets.
     """
@@ -107,7 +109,11 @@ class Local:
         """Share the devices out; processes start with the first job."""
         whole = range(0, max(len(gpus) - gpus_each + 1, 1), gpus_each)
         self.shares = [",".join(gpus[i : i + gpus_each]) for i in whole] if gpus else []
-        self.workers = workers or len(self.shares) or os.cpu_count() or 1
+        there, why = cores()
+        if self.shares:
+            there, why = len(self.shares), "one per share of the CUDA devices"
+        self.workers = workers or there
+        self.about = f"{self.workers} worker processes ({'--workers' if workers else why})"
         self._spawn = multiprocessing.get_context("spawn")
 
     def devices_of(self, number: int) -> str | None:
@@ -120,7 +126,7 @@ class Local:
         process = self._spawn.Process(target=_serve, args=arguments, daemon=True)
         process.start()
         theirs.close()
-        return Worker(process, mine)
+        return Worker(process, mine, number)
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do the jobs as their parents finish, seed by seed, those first that most others wait for."""
@@ -141,7 +147,7 @@ class Local:
                 for ready in wait([w.pipe for w in busy]):
                     worker = next(w for w in busy if w.pipe is ready)
                     self._hear(worker, waiting, tries, context, board)
-                workers = [w for w in workers if w.process.is_alive() or w.job]
+                workers[:] = [w for w in workers if w.process.is_alive() or w.job]
         finally:
             for worker in workers:
                 worker.pipe.close()
@@ -161,15 +167,27 @@ class Local:
                 continue
             if any(context.store.state(parent) != "done" for parent in job.parents.values()):
                 continue
-            worker = next((w for w in workers if w.job is None), None)
-            if worker is None and len(workers) < self.workers:
-                worker = self._start(len(workers), context)
-                workers.append(worker)
+            worker = self._free(workers, context)
             if worker is None:
                 return
+            try:
+                worker.pipe.send(job.to_json())
+            except OSError:  # it died idle
+                workers.remove(worker)
+                continue
             worker.job = waiting.pop(key)
-            worker.pipe.send(job.to_json())
             board.started(job)
+
+    def _free(self, workers: list[Worker], context: Context) -> Worker | None:
+        """Give a worker without a job; a new one takes the first place that is empty, and with it its devices."""
+        workers[:] = [w for w in workers if w.job or w.process.is_alive()]
+        worker = next((w for w in workers if w.job is None), None)
+        if worker is None and len(workers) < self.workers:
+            taken = {w.number for w in workers}
+            number = next(n for n in range(self.workers) if n not in taken)
+            worker = self._start(number, context)
+            workers.append(worker)
+        return worker
 
     def _hear(
         self,
@@ -205,4 +223,4 @@ class Local:
         if kind == "abort":
             raise UserError(str(first))
         failure = context.store.failure(job.id)
-        board.ended(job, "failed" if failure else "done", failure["reason"] if failure else "")
+        board.ended(job, *ending(failure))

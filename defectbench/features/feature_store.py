@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +27,7 @@ from defectbench.features.images import HeldImages, ImageSet, Pixels
 from defectbench.features.lpips import Lpips
 from defectbench.features.lpips_pairs import BUDGET, exact_arithmetic, fits, within
 from defectbench.features.lpips_streams import grouped_distances
+from defectbench.files import replacing, set_aside
 from defectbench.metrics.base import Array, stored
 
 CHUNK = 32  # images per file and per forward pass
@@ -146,7 +145,7 @@ class FeatureStore:
 
     def _done(self, path: Path, chunk: int) -> bool:
         """Whether a chunk is on disk, alone or in the joined file."""
-        return path.is_file() or self._part(path, chunk).is_file()
+        return is_whole(path) or is_whole(self._part(path, chunk))
 
     def _part(self, path: Path, chunk: int) -> Path:
         """File of one chunk; chunks of other sizes lie in another folder."""
@@ -180,14 +179,8 @@ class FeatureStore:
 
     def _write(self, path: Path, rows: Array) -> None:
         """Write an array under a temporary name and rename it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                np.save(file, rows)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, rows)
 
     def _join(self, path: Path, images: ImageSet) -> bool:
         """Join the chunks of a set if all are there; afterwards they are deleted.
@@ -209,7 +202,7 @@ class FeatureStore:
 
     def _distances(self, path: Path, images: ImageSet, net: Lpips, device: str) -> Array:
         """Stored distances of a set, computed now where they are missing."""
-        if not path.is_file():
+        if not is_whole(path):
             net.to(device)
             if fits(net, images, len(images), budget=self.budget):
                 pairs = stored(within(net, images, budget=self.budget))
@@ -217,6 +210,18 @@ class FeatureStore:
                 pairs = grouped_distances(net, images)
             self._write(path, pairs)
         return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an array is on disk; one that is damaged is set aside."""
+    if not path.is_file():
+        return False
+    try:
+        np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        set_aside(path, error)
+        return False
+    return True
 
 
 def _forward(

@@ -66,6 +66,8 @@ class Generator(LightningModule, ABC):
     all defects; such a generator does not `observe`."""
     learns: ClassVar[bool] = True
     """False for controls that only remember their training data."""
+    draws_labels: ClassVar[bool] = True
+    """False for controls that paint the same whatever defect is asked for: they cannot serve tasks that learn labels."""
     deterministic: ClassVar[bool] = False
     """True if a request alone decides the image (StarGAN, CycleGAN): there is no noise to draw."""
     stand_ins_only: ClassVar[bool] = False

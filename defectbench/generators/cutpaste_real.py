@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from defectbench.batch import Batch, Request, Sample, TrainBatch, to_float, to_uint8
+from defectbench.batch import Batch, Request, Sample, TrainBatch, index_batch, to_float, to_uint8
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.blending import distance_weights, improved_poisson_blend
@@ -81,15 +81,7 @@ class CutPasteReal(Generator):
         masked = defect["mask"].flatten(1).any(1)
         if not masked.any():
             raise UserError("cutpaste_real: no training defect has a mask; it needs pixel masks")
-        self.memory.keep(
-            Batch(
-                image=defect["image"][masked],
-                mask=defect["mask"][masked],
-                defects=defect["defects"][masked],
-                product=defect["product"][masked],
-                synthetic=defect["synthetic"][masked],
-            )
-        )
+        self.memory.keep(index_batch(defect, masked))
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
         """Learn nothing."""

@@ -13,11 +13,11 @@ from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.blocks.modulate import instance
 from defectbench.nn.blocks.patchgan import PatchCritic, PatchTrunk
-from defectbench.nn.masks.difference import difference_masks
+from defectbench.nn.masks.drawn_masks import difference_masks
 from defectbench.nn.training import losses
-from defectbench.nn.training.initial import normal_
+from defectbench.nn.training.first_weights import normal_
 from defectbench.nn.training.turns import Turns
-from defectbench.nn.translation.i2i import Translator
+from defectbench.nn.translation.translator import Translator
 
 
 class CycleGAN(Generator):
@@ -72,7 +72,6 @@ class CycleGAN(Generator):
         alpha: float = 0.2,
         beta: float = 0.1,
     ) -> None:
-        """Build two translators and two critics."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         self.spoil, self.mend = (
@@ -173,7 +172,6 @@ class SideBySide(nn.Module):
     """Two critics whose logits (B, 1, h, w) become the two channels that D2GAN wants."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
-        """Keep both."""
         super().__init__()
         self.first, self.second = first, second
 
@@ -193,7 +191,6 @@ class FakePool(nn.Module):
     images: Tensor
 
     def __init__(self, length: int, size: int) -> None:
-        """Start empty."""
         super().__init__()
         self.register_buffer("images", torch.zeros(length, 3, size, size))
         self.filled = 0

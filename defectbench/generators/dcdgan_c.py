@@ -12,159 +12,24 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn.blocks.modulate import AdaIN, Norm, OneDimSpade, instance
-from defectbench.nn.blocks.patchgan import PatchCritic, PatchTrunk
+from defectbench.generators.parts.content_networks import (
+    ContentCritic,
+    ContentEncoder,
+    ContentNetwork,
+)
 from defectbench.nn.training import losses
 from defectbench.nn.training.ema import Ema
-from defectbench.nn.training.held import held
-from defectbench.nn.training.initial import normal_
+from defectbench.nn.training.first_weights import normal_
 from defectbench.nn.training.penalties import wgan_gp
-from defectbench.nn.training.turns import Turns
+from defectbench.nn.training.turns import Turns, held
 
-NormName = Literal["od_spade", "adain", "instance"]
 AdversarialName = Literal["least_squares", "least_squares_mean", "log"]
-
-
-class Block(nn.Module):
-    """Convolution, normalisation steered by the code, leaky ReLU."""
-
-    def __init__(self, conv: nn.Module, norm: nn.Module | None, *, up: bool = False) -> None:
-        """Take the layers; `up` doubles the size first, nearest neighbour."""
-        super().__init__()
-        self.conv, self.norm, self.up = conv, norm, up
-
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, U) to (B, C', H', W')."""
-        if self.up:
-            x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = self.conv(x)
-        if self.norm is not None:
-            x = self.norm(x, code)
-        return F.leaky_relu(x, 0.2)
-
-
-class SharedNormBlock(nn.Module):
-    """Residual block whose two normalisations are one module, as in the authors' code."""
-
-    def __init__(self, channels: int, norm: nn.Module) -> None:
-        """Make both convolutions."""
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = norm
-
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, U) to (B, C, H, W)."""
-        h = F.leaky_relu(self.norm(self.first(x), code), 0.2)
-        residual: Tensor = self.norm(self.second(h), code)
-        return x + residual
-
-
-class ContentNetwork(nn.Module):
-    """From a constant map and a code to a content image (paper, Fig. 2b).
-
-    Args:
-        size: side of the image, pixels.
-        code: length U of the code: latent and class.
-        base: width of the first convolution.
-        blocks: residual blocks.
-        norm: what steers the features.
-    """
-
-    def __init__(self, *, size: int, code: int, base: int, blocks: int, norm: NormName) -> None:
-        """Build down, residual and up part; as many downs as leave 2 pixels, at most 5."""
-        super().__init__()
-        downs = max(d for d in range(1, 6) if size % 2**d == 0 and size >> d >= 2)
-        widths = [min(base * 2**level, base * 8) for level in range(downs)]
-        self.size = size
-        # The ablation without steering sees the code as a fourth input channel.
-        self.spread = nn.Linear(code, size * size) if norm == "instance" else None
-
-        def steer(level: int) -> Norm:
-            if norm == "od_spade":
-                return partial(OneDimSpade, code=code, size=(size >> level, size >> level))
-            if norm == "adain":
-                return partial(AdaIN, code=code, around_one=False, eps=1e-4)
-            return instance()
-
-        bias = norm == "od_spade"  # the others subtract each channel's mean, and the bias with it
-        first = nn.Conv2d(3 if self.spread is None else 4, base, 4, 2, padding=1)
-        layers: list[nn.Module] = [Block(first, None)]
-        channels = base
-        for level, width in enumerate(widths[1:], start=2):
-            conv = nn.Conv2d(channels, width, 4, 2, padding=1, bias=bias)
-            layers.append(Block(conv, steer(level)(width)))
-            channels = width
-        layers.extend(SharedNormBlock(channels, steer(downs)(channels)) for _ in range(blocks))
-        for level in range(downs - 1, 0, -1):
-            conv = nn.Conv2d(channels, channels // 2, 3, padding=1, bias=bias)
-            layers.append(Block(conv, steer(level)(channels // 2), up=True))
-            channels //= 2
-        self.layers = nn.ModuleList(layers)
-        self.out = nn.Conv2d(channels, 3, 3, padding=1)
-
-    def forward(self, code: Tensor, value: Tensor) -> Tensor:
-        """Draw: codes (B, U) and class values (B,) to images (B, 3, H, W) in [-1, 1]."""
-        x = value[:, None, None, None].expand(-1, 3, self.size, self.size)
-        if self.spread is not None:
-            extra = self.spread(code).unflatten(1, (1, self.size, self.size))
-            x = torch.cat([x, extra], 1)
-        for layer in self.layers:
-            x = layer(x, code)
-        return torch.tanh(self.out(F.interpolate(x, scale_factor=2, mode="nearest")))
-
-
-class ContentEncoder(nn.Module):
-    """From an image to mean and logarithmic variance of its latent code (paper, Fig. 2c).
-
-    The normalisation's epsilon is 0.8, as in the authors' code; so it leaves contrast, which the code has to carry.
-    """
-
-    def __init__(self, *, size: int, width: int, latent: int, pool: int) -> None:
-        """Build one convolution, mean pooling over squares of `pool` features a side, and two linear layers."""
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, width, 7, 2, padding=3, bias=False),
-            nn.InstanceNorm2d(width, eps=0.8),
-            nn.ReLU(),
-            nn.AvgPool2d(pool),
-            nn.Flatten(),
-        )
-        self.moments = nn.Linear(width * (size // 2 // pool) ** 2, 2 * latent)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) to mean (B, Z) and log variance (B, Z)."""
-        mean, log_variance = self.moments(self.features(image)).float().chunk(2, 1)
-        return mean, log_variance
-
-
-class ContentCritic(nn.Module):
-    """Patch critic that sees the class as a fourth channel, made by a linear layer (paper, Fig. 2d)."""
-
-    def __init__(self, *, size: int, width: int, classes: int) -> None:
-        """Build four convolutions and the head."""
-        super().__init__()
-        self.spread = nn.Linear(classes, size * size)
-        trunk = PatchTrunk(
-            in_ch=4,
-            widths=[width * 2**level for level in range(4)],
-            norm=nn.InstanceNorm2d,
-            norm_first=True,
-        )
-        self.critic = PatchCritic(trunk, kernel=3)
-
-    def forward(self, image: Tensor, weights: Tensor) -> Tensor:
-        """(B, 3, H, W) and class weights (B, K) to logits (B, 1, h, w)."""
-        extra = self.spread(weights).unflatten(1, (1, *image.shape[2:]))
-        logits: Tensor = self.critic(torch.cat([image, extra], 1))
-        return logits
 
 
 def class_values(classes: int, rule: Literal["code", "paper"]) -> Tensor:
@@ -216,7 +81,8 @@ class DcdganC(Generator):
             `latent_weight` and 0.01 for `kl_weight`.
         pixel_weight: of the reconstruction, lambda_p.
         latent_weight: of the latent loss, lambda_l.
-        kl_weight: of the divergence, summed over the code, mean over the batch; the paper's 0.01 at batch 20.
+        kl_weight: of the divergence, summed over the code, mean over the batch. The paper's is 0.01, which the preset
+            `paper` takes; 0.2 is the authors' code's ratio to the reconstruction, both summed over batches of 20.
         lr: of all three optimisers.
         ema: decay per step of an average of the generator's weights that samples are drawn from; 0, as in the paper,
             for none.
@@ -241,7 +107,7 @@ class DcdganC(Generator):
         size: int,
         defects: Sequence[str],
         products: Sequence[str],
-        norm: NormName = "od_spade",
+        norm: Literal["od_spade", "adain", "instance"] = "od_spade",
         base: int = 32,  # authors' code
         blocks: int = 4,  # authors' command line; its class says 6
         latent: int = 8,  # authors' code
@@ -252,7 +118,7 @@ class DcdganC(Generator):
         gp_weight: float = 10.0,  # sec. 3.1
         pixel_weight: float = 10.0,  # sec. 3.1
         latent_weight: float = 1.0,  # sec. 3.1
-        kl_weight: float = 0.2,  # sec. 3.1: 0.01, summed over batches of 20
+        kl_weight: float = 0.2,  # ours; sec. 3.1 has 0.01
         lr: float = 5e-4,  # sec. 3.1
         ema: float = 0.0,
     ) -> None:

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch.optim import Adam, Optimizer
+from torch import Tensor
+from torch.optim import Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.patchgan import ClassCritic
-from defectbench.nn.masks.soft_masks import harden
+from defectbench.nn.masks.drawn_masks import harden
 from defectbench.nn.training import losses
 from defectbench.nn.training.turns import Turns
-from defectbench.nn.translation.label_translation import critic_terms, generator_terms, two_cycles
-from defectbench.nn.translation.layered import LayeredTranslator
+from defectbench.nn.translation.label_translation import LabelGame, two_cycles
+from defectbench.nn.translation.layered_translator import LayeredTranslator, Layers
 
 
 class DefectGan(Generator):
@@ -109,66 +110,47 @@ class DefectGan(Generator):
             classes=classes, base=base, blocks=blocks, hidden=hidden, noise=noise, compose=compose
         )
         self.critic = ClassCritic(size=size, classes=classes, base=critic_base)
-        self.classify = (
-            losses.binary_classes if labels == "attributes" else losses.exclusive_classes
+        self.turn = Turns(self, "generator", "critic")
+        self.game = LabelGame(
+            self.generator,
+            self.critic,
+            self.turn,
+            labels=labels,
+            n_critic=n_critic,
+            class_weight_critic=class_weight_critic,
+            class_weight_generator=class_weight_generator,
+            cycle_weight=cycle_weight,
+            gp_weight=gp_weight,
         )
         self.compose, self.spatial_losses = compose, spatial_losses
-        self.n_critic, self.gp_weight = n_critic, gp_weight
-        self.class_weight_critic = class_weight_critic
-        self.class_weight_generator = class_weight_generator
-        self.cycle_weight, self.spread_weight = cycle_weight, spread_weight
-        self.spread_cycle_weight = spread_cycle_weight
+        self.spread_weight, self.spread_cycle_weight = spread_weight, spread_cycle_weight
         self.lr, self.lr_end = lr, lr_end
-        self.turn = Turns(self, "generator", "critic")
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give one Adam each, betas (0.5, 0.999) (sec. 4.1)."""
-        networks = (self.generator, self.critic)
-        return [Adam(n.parameters(), lr=self.lr, betas=(0.5, 0.999)) for n in networks]
+        """Give one Adam each (sec. 4.1)."""
+        return self.game.optimizers(self.lr)
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic, and every `n_critic` steps the generator: defacement and restoration at once."""
-        for player in self.turn.players:
-            self.turn.set_lr(player, self.lr + (self.lr_end - self.lr) * self.clock.progress)
         task, draw = two_cycles(batch), draw_from(None)
-        generator_learns = (self.clock.step + 1) % self.n_critic == 0
-        with torch.set_grad_enabled(generator_learns):  # one translation serves both turns
-            there = self.generator(task.image, task.target, draw)  # eqs. 1, 2
-        with self.turn("critic") as turn:
-            judged = critic_terms(self.critic, task, there.image.detach(), self.classify)
-            turn.backward(
-                judged.adversarial
-                + self.class_weight_critic * judged.classes
-                + self.gp_weight * judged.penalty
-            )
-        self.report(
-            critic_adversarial=judged.adversarial,
-            critic_class=judged.classes,
-            critic_penalty=judged.penalty,
-        )
-        if not generator_learns:
-            return
-        with self.turn("generator") as turn:
-            back = self.generator(there.image, task.label, draw)  # eqs. 3, 4
-            made = generator_terms(self.critic, task, there.image, self.classify)
-            cycle = losses.l1(back.image, task.image)
-            total = (
-                made.adversarial
-                + self.class_weight_generator * made.classes
-                + self.cycle_weight * cycle
-            )
-            if self.spatial_losses:
-                spread_cycle = losses.l1(there.spread, back.spread)
-                area = there.spread.mean() + back.spread.mean()
-                total = total + self.spread_cycle_weight * spread_cycle + self.spread_weight * area
-                self.report(generator_spread_cycle=spread_cycle)
-            turn.backward(total)
-        self.report(
-            generator_adversarial=made.adversarial,
-            generator_class=made.classes,
-            generator_cycle=cycle,
-            generator_spread=there.spread.mean(),
-        )
+        layers: list[Layers] = []  # there (eqs. 1, 2) and back (eqs. 3, 4)
+
+        def translate(image: Tensor, labels: Tensor) -> Tensor:
+            layers.append(self.generator(image, labels, draw))
+            return layers[-1].image
+
+        def add(total: Tensor) -> Tensor:
+            there, back = (layer.spread for layer in layers)
+            self.report(generator_spread=there.mean())
+            if not self.spatial_losses:
+                return total
+            cycle = losses.l1(there, back)
+            self.report(generator_spread_cycle=cycle)
+            area = there.mean() + back.mean()
+            return total + self.spread_cycle_weight * cycle + self.spread_weight * area
+
+        lr = self.lr + (self.lr_end - self.lr) * self.clock.progress
+        self.report(**self.game.play(task, translate, step=self.clock.step, lr=lr, add=add))
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Paint the asked defects, everywhere or inside the request's mask; without composition there is no mask."""

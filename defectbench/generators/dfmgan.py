@@ -231,9 +231,7 @@ class DFMGAN(Generator):
     @property
     def backbone(self) -> StyleGenerator:
         """The averaged generator of normal images, which the second stage keeps as it is."""
-        network = self.game.average.network
-        assert isinstance(network, StyleGenerator)
-        return network
+        return self.game.average.network
 
     def styles(self, images: int) -> tuple[Tensor, Tensor]:
         """Draw styles of objects (B, L, D) and of defects (B, L', D), both with mixing; for training steps."""
@@ -265,7 +263,6 @@ class DFMGAN(Generator):
         """Draw an object and a defect per row by the averaged networks, with their fixed noise."""
         z, z_defect = self.draw(2, len(request["product"]), self.latents, rng=rng)
         branch = self.branch_average.network
-        assert isinstance(branch, DefectBranch)
         w, w_defect = self.backbone.mapping(z), branch.mapping(z_defect)
         synthesis = self.backbone.synthesis
         image, raw = branch(
@@ -298,7 +295,6 @@ class DefectBranch(nn.Module):
     def __init__(
         self, *, size: int, start: int, latents: int, layers: int, base: int, most: int
     ) -> None:
-        """Make the mapping, the blocks and the mask's head."""
         super().__init__()
         width = Widths(base, most)
         self.sizes = [r for r in resolutions(size) if r >= start]

@@ -11,20 +11,13 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch import Tensor
+from torch.optim import Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.nn.blocks.content_noise import draw_from
-from defectbench.nn.masks.difference import anchor_masks
-from defectbench.nn.training import losses
-from defectbench.nn.training.ema import Ema
-from defectbench.nn.training.initial import he_
-from defectbench.nn.training.penalties import second_derivatives, squared_gradient
-from defectbench.nn.training.turns import Turns
-from defectbench.nn.translation.defect_transfer import (
+from defectbench.generators.parts.defect_transfer import (
     Defect,
     DefectEncoder,
     DefectMapping,
@@ -32,11 +25,19 @@ from defectbench.nn.translation.defect_transfer import (
     Painter,
     Verdict,
 )
+from defectbench.nn.blocks.content_noise import draw_from
+from defectbench.nn.masks.drawn_masks import anchor_masks
+from defectbench.nn.training import losses
+from defectbench.nn.training.first_weights import he_
+from defectbench.nn.training.penalties import second_derivatives, squared_gradient
+from defectbench.nn.training.turns import Turns
 from defectbench.nn.translation.style_domains import (
+    Averages,
     Exchange,
     domain_weights,
     exchange,
     pick,
+    style_adams,
 )
 
 
@@ -78,6 +79,7 @@ class DtGan(Generator):
     )
     mask_source: ClassVar[MaskSource] = "anchor"
     power_of_two: ClassVar[bool] = True
+    revision: ClassVar[int] = 2
     least_size: ClassVar[int] = 32
     tiny: ClassVar[Mapping[str, Any]] = {
         "base": 16,
@@ -133,8 +135,8 @@ class DtGan(Generator):
         self.critic = MultiTaskCritic(base=base, side=side, domains=domains, products=told)
         for network in (self.generator, self.mapping, self.encoder, self.critic):
             he_(network)
-        self.averages = nn.ModuleDict(
-            {name: Ema(getattr(self, name)) for name in ("generator", "mapping", "encoder")}
+        self.averages = Averages(
+            generator=self.generator, mapping=self.mapping, encoder=self.encoder
         )
         self.latent, self.lr, self.mapping_lr, self.ema = latent, lr, mapping_lr, ema
         self.recover_weight, self.shape_weight = recover_weight, shape_weight
@@ -144,16 +146,8 @@ class DtGan(Generator):
         self.turn = Turns(self, "generator", "mapping", "encoder", "critic")
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give one Adam each, betas (0, 0.99), weight decay 1e-4 (StarGAN v2)."""
-        return [
-            Adam(
-                getattr(self, name).parameters(),
-                lr=self.mapping_lr if name == "mapping" else self.lr,
-                betas=(0.0, 0.99),
-                weight_decay=1e-4,
-            )
-            for name in self.turn.players
-        ]
+        """Give one Adam each."""
+        return style_adams(self, self.turn.players, self.lr, self.mapping_lr)
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic twice, then generator, mapping and encoder, then the generator alone (as StarGAN v2)."""
@@ -178,9 +172,7 @@ class DtGan(Generator):
             turn.backward(self.generator_loss(task, drawn(0), drawn(1)))
         with self.turn("generator") as turn:
             turn.backward(self.generator_loss(task, seen(0), seen(1)))
-        for name, average in self.averages.items():
-            assert isinstance(average, Ema)
-            average.follow(getattr(self, name), self.ema)
+        self.averages.follow(self, self.ema)
 
     def critic_loss(self, task: Exchange, fake: Tensor) -> Tensor:
         """Adversarial loss with R1, and both class losses on real images (eqs. 1, 6, 7)."""
@@ -190,7 +182,7 @@ class DtGan(Generator):
             on_real = pick(verdict.domains, task.domain)
             penalty = squared_gradient(on_real, real)
         on_fake = pick(self.critic(fake).domains, task.target)
-        adversarial = losses.bce_critic(on_real, on_fake)
+        adversarial = losses.logistic_critic(on_real, on_fake)
         defect, product = self.class_losses(verdict, task.domain, task.product)
         self.report(
             critic_adversarial=adversarial,
@@ -218,19 +210,17 @@ class DtGan(Generator):
         """All terms of the generator (eqs. 1 to 7) for two defects of each target domain."""
         separated = self.generator.separate(task.image)
         behind = self.generator.render(separated.background)
-        fake = self.generator(behind, one)
-        with torch.no_grad():  # as StarGAN v2 detaches the image that another is to differ from
-            mixed = Defect(one.shape, two.style), Defect(two.shape, one.style), two
-            others = self.generator(behind, *mixed).chunk(3)
+        mixed = Defect(one.shape, two.style), Defect(two.shape, one.style)
+        fake, *others = self.generator(behind, one, *mixed, two).chunk(4)
         verdict = self.critic(fake)
-        adversarial = losses.bce_generator(pick(verdict.domains, task.target))
+        adversarial = losses.logistic_generator(pick(verdict.domains, task.target))
         defect, product = self.class_losses(verdict, task.target, task.product)
         both = torch.cat([task.image, fake]), torch.cat([task.domain, task.target])
         original, found = self.encoder(*both).halves()
         again = self.generator.separate(fake)
         recover = losses.l1(found.shape, one.shape) + losses.l1(found.style, one.style)  # eq. 2
         shape = losses.l1(separated.shape, original.shape) + losses.l1(again.shape, found.shape)
-        diversity = losses.diversity([fake, *others])  # eq. 4: six pairs
+        diversity = losses.diversity([fake, *others])  # eq. 4: six pairs, all of them learned from
         back = self.generator(self.generator.render(again.background), original)
         cycle = losses.l1(back, task.image)  # eq. 5
         self.report(
@@ -265,8 +255,7 @@ class DtGan(Generator):
 
     def paint(self, normal: Tensor, defect: Defect) -> Sample:
         """Put defects on images (B, 3, H, W), and derive masks from the difference to the anchor."""
-        average = self.averages["generator"].get_submodule("network")
-        assert isinstance(average, Painter)
+        average: Painter = self.averages["generator"].network
         behind = average.render(average.separate(normal).background)
         anchor = Defect(torch.zeros_like(defect.shape), defect.style)
         image, plain = average(behind, defect, anchor).float().clamp(-1, 1).chunk(2)

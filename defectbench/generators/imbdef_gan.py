@@ -11,13 +11,17 @@ from torch import Tensor, nn
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource, Stage
+from defectbench.generators.parts.edge_losses import (
+    edge_alignment,
+    edge_variation,
+    region_consistency,
+)
+from defectbench.generators.parts.joint_background import JointBackground, detail_schedule
+from defectbench.generators.parts.mask_aware import MaskAwareCritic
+from defectbench.generators.parts.smooth_branch import SHARPNESS, SmoothBranch
 from defectbench.nn.blocks.augment import AdaptiveAugment
-from defectbench.nn.masks.edge_losses import edge_alignment, edge_variation, region_consistency
+from defectbench.nn.masks.drawn_masks import object_masks
 from defectbench.nn.masks.mask_regions import pair, widen
-from defectbench.nn.masks.object_masks import object_masks
-from defectbench.nn.stylegan.joint_background import JointBackground, detail_schedule
-from defectbench.nn.stylegan.mask_aware import MaskAwareCritic
-from defectbench.nn.stylegan.smooth_branch import SHARPNESS, SmoothBranch
 from defectbench.nn.stylegan.style_critic import Critic
 from defectbench.nn.stylegan.style_game import averaging_decay, lazy_adam
 from defectbench.nn.training.ema import Ema
@@ -291,9 +295,7 @@ class ImbDefGAN(Generator):
     @property
     def backbone(self) -> JointBackground:
         """The averaged background, which the second stage keeps as it is."""
-        network = self.background_average.network
-        assert isinstance(network, JointBackground)
-        return network
+        return self.background_average.network
 
     def styles(self, images: int) -> tuple[Tensor, Tensor]:
         """Draw styles of backgrounds (B, L, D) and of defects (B, D); for training steps."""
@@ -316,7 +318,6 @@ class ImbDefGAN(Generator):
         """Draw a background and a defect per row by the averaged networks; an empty mask is not valid."""
         z, z_defect = self.draw(2, len(request["product"]), self.latents, rng=rng)
         branch = self.branch_average.network
-        assert isinstance(branch, SmoothBranch)
         ws, w = self.backbone.generator.styles(z), branch.mapping(z_defect)
         image, _, raw = branch(self.backbone, ws, w)
         mask = (raw >= 0).float()

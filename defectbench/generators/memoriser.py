@@ -26,7 +26,6 @@ class Memoriser(Generator):
     learns: ClassVar[bool] = False
 
     def __init__(self, *, size: int, defects: Sequence[str], products: Sequence[str]) -> None:
-        """Remember nothing yet; there is nothing to choose."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         self.memory = ImageMemory(size=size, defects=len(self.defects))

@@ -7,17 +7,16 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from defectbench.batch import Batch, Request, Sample, TrainBatch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource, Stage
+from defectbench.generators.parts.mask_guided import MaskBranch
+from defectbench.generators.parts.mask_maker import MaskMaker, fit_masks, straight_through
 from defectbench.nn.blocks.augment import AdaptiveAugment
-from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.labels import label_length, label_vector
 from defectbench.nn.masks.mask_regions import Region, fill_masked, jitter_masks, pair, widen
-from defectbench.nn.stylegan.mask_guided import MaskBranch, MaskLayer
-from defectbench.nn.stylegan.mask_maker import MaskMaker, fit_masks, straight_through
 from defectbench.nn.stylegan.style_critic import Critic
 from defectbench.nn.stylegan.style_game import StyleGame, auto_gamma, averaging_decay, lazy_adam
 from defectbench.nn.stylegan.stylegan2 import StyleGenerator, mix_styles, resolutions
@@ -33,11 +32,11 @@ AREA_WEIGHT = 10.0
 
 
 class Scene(NamedTuple):
-    """A normal image and, if the backbone drew it, what it was drawn from."""
+    """Normal images of the backbone, and what they were drawn from."""
 
     image: Tensor
-    ws: Tensor | None = None
-    noise: list[Tensor] | None = None
+    ws: Tensor
+    noise: list[Tensor]
 
 
 class MGDefect(Generator):
@@ -52,12 +51,13 @@ class MGDefect(Generator):
         "IEEE Transactions on Multimedia 2025; reconstruction from the abstract"
     )
     streams: ClassVar[frozenset[str]] = frozenset({"defect", "normal"})
-    reads: ClassVar[frozenset[str]] = frozenset({"normal"})
+    reads: ClassVar[frozenset[str]] = frozenset()
     takes: ClassVar[frozenset[str]] = frozenset({"mask", "interpolation"})
     mask_source: ClassVar[MaskSource] = "input"
     power_of_two: ClassVar[bool] = True
     least_size: ClassVar[int] = 16
     needs_masks: ClassVar[bool] = True
+    revision: ClassVar[int] = 2
     tiny: ClassVar[Mapping[str, Any]] = {
         "channel_base": 256,
         "channel_max": 16,
@@ -75,7 +75,6 @@ class MGDefect(Generator):
         size: int,
         defects: Sequence[str],
         products: Sequence[str],
-        background: Literal["generated", "real"] = "generated",
         channel_base: int = 16384,  # StyleGAN2-ADA's "auto" configuration, here and below
         channel_max: int = 512,
         latents: int = 512,
@@ -83,8 +82,6 @@ class MGDefect(Generator):
         r1_scale: float = 0.0002,
         r1_every: int = 16,
         branch_from: int = 32,
-        layer_base: int = 64,
-        layer_blocks: int = 6,
         mask_base: int = 2048,
         mask_max: int = 128,
         region_weight: float = 1.0,
@@ -100,7 +97,6 @@ class MGDefect(Generator):
             size: side of the images, pixels, a power of two.
             defects: names of the defects.
             products: names of the products.
-            background: "generated" paints beside a frozen StyleGAN2 of normal images, "real" on given normal images.
             channel_base: channels times resolution, of backbone, branch and critics.
             channel_max: upper limit of these channels.
             latents: length of z and of w.
@@ -108,17 +104,15 @@ class MGDefect(Generator):
             r1_scale: R1's gamma is this times `size^2 / batch`.
             r1_every: steps between gradient penalties.
             branch_from: lowest resolution with a residual block, pixels; 32 at 128 px, 64 at 256 px.
-            layer_base: with a real background, width of the translator's first convolution.
-            layer_blocks: with a real background, its residual blocks.
             mask_base: channels times resolution of the mask GAN.
             mask_max: upper limit of these channels.
             region_weight: weight of the region critics against the image critics.
             background_weight: weight of leaving the generated image alone away from the mask.
-            mode_weight: weight of mode seeking; with a generated background only.
+            mode_weight: weight of mode seeking.
             ada: transforms of adaptive augmentation; image and mask move together.
             ada_speed: images in which ADA's p can go from 0 to 1 while painting is learned.
             backbone_share: part of the budget for the backbone (3,000 of 3,800 thousand images); painting and masks
-                share the rest equally, and all of it with a real background.
+                share the rest equally.
 
         Raises:
             UserError: there is no such resolution to branch from.
@@ -128,30 +122,21 @@ class MGDefect(Generator):
         labels = label_length(len(self.defects), len(self.products))
         widths = {"base": channel_base, "most": channel_max}
         narrow = {"base": mask_base, "most": mask_max}
-        self.generated, self.mask_size = background == "generated", min(64, size)
-        backbone: list[str] = []
-        if self.generated:
-            if branch_from not in resolutions(size)[1:]:
-                raise UserError(
-                    f"mgdefect: branch_from is {branch_from}; wants one of {resolutions(size)[1:]} as size is {size}"
-                )
-            self.game = StyleGame(
-                StyleGenerator(size=size, latents=latents, styles=latents, **widths),
-                Critic(size=size, **widths),
-                augment=AdaptiveAugment(kind=ada),
-                latents=latents,
-                r1_every=r1_every,
+        self.mask_size = min(64, size)
+        if branch_from not in resolutions(size)[1:]:
+            raise UserError(
+                f"mgdefect: branch_from is {branch_from}; wants one of {resolutions(size)[1:]} as size is {size}"
             )
-            self.painter: nn.Module = MaskBranch(
-                size=size,
-                start=branch_from,
-                latents=latents,
-                labels=labels,
-                **widths,
-            )
-            backbone = ["generator", "critic"]
-        else:
-            self.painter = MaskLayer(labels=labels, base=layer_base, blocks=layer_blocks)
+        self.game = StyleGame(
+            StyleGenerator(size=size, latents=latents, styles=latents, **widths),
+            Critic(size=size, **widths),
+            augment=AdaptiveAugment(kind=ada),
+            latents=latents,
+            r1_every=r1_every,
+        )
+        self.painter = MaskBranch(
+            size=size, start=branch_from, latents=latents, labels=labels, **widths
+        )
         self.image_critic = Critic(size=size, channels=4, labels=labels, **widths)
         self.region_critic = Critic(size=size // 2, channels=4, labels=labels, **widths)
         self.augment = AdaptiveAugment(kind=ada, speed=ada_speed)
@@ -160,28 +145,23 @@ class MGDefect(Generator):
         self.shape_critic = Critic(size=self.mask_size // 2, channels=1, labels=labels, **narrow)
         self.painter_average, self.maker_average = Ema(self.painter), Ema(self.maker)
         self.register_buffer("widest", torch.zeros(()))
-        players = (
-            "painter",
-            "image_critic",
-            "region_critic",
-            "maker",
-            "mask_critic",
-            "shape_critic",
+        critics = ("image_critic", "region_critic", "mask_critic", "shape_critic")
+        self.turn = Turns(
+            self, "generator", "critic", "painter", *critics[:2], "maker", *critics[2:]
         )
-        self.turn = Turns(self, *backbone, *players)
         self.lr, self.r1_scale, self.r1_every, self.latents = lr, r1_scale, r1_every, latents
         self.region_weight, self.background_weight = region_weight, background_weight
         self.mode_weight, self.backbone_share, self.learning = mode_weight, backbone_share, ""
 
     def stages(self, images: int) -> Sequence[Stage]:
-        """Backbone on normals (with a generated background), then painting, then masks."""
-        both, first = frozenset({"defect", "normal"}), 0
-        stages = []
-        if self.generated:
-            first = max(round(images * self.backbone_share), 1)
-            stages.append(Stage("backbone", first, frozenset({"normal"})))
+        """Backbone on normals, then painting, then masks."""
+        both, first = frozenset({"defect", "normal"}), max(round(images * self.backbone_share), 1)
         half = max((images - first) // 2, 1)
-        return (*stages, Stage("painting", half, both), Stage("masks", half, both))
+        return (
+            Stage("backbone", first, frozenset({"normal"})),
+            Stage("painting", half, both),
+            Stage("masks", half, both),
+        )
 
     def enter(self, stage: Stage) -> None:
         """Note what is learned, and forget the losses of the stage before."""
@@ -189,16 +169,13 @@ class MGDefect(Generator):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for each player, corrected for its lazy regulariser."""
-        lazy = {"painter": 0, "maker": 0}
-        networks: dict[str, nn.Module] = {}
-        if self.generated:
-            networks = {"generator": self.game.generator, "critic": self.game.critic}
-            lazy["generator"] = self.game.path_every
-        for name in self.turn.players[len(networks) :]:
-            networks[name] = getattr(self, name)
+        lazy = {"generator": self.game.path_every, "painter": 0, "maker": 0}
+        networks = {"generator": self.game.generator, "critic": self.game.critic}
         return [
-            lazy_adam(network, self.lr, lazy.get(name, self.r1_every))
-            for name, network in networks.items()
+            lazy_adam(
+                networks.get(name) or getattr(self, name), self.lr, lazy.get(name, self.r1_every)
+            )
+            for name in self.turn.players
         ]
 
     def label(self, asked: Batch | Request) -> Tensor | None:
@@ -210,8 +187,15 @@ class MGDefect(Generator):
         images = len(batch["normal"]["image"]) * self.trainer.world_size
         gamma = auto_gamma(self.size, images, self.r1_scale)
         if self.learning == "backbone":
-            options = {"clock": self.clock, "images": images, "gamma": gamma}
-            self.report(**self.game.play(self.turn, batch["normal"]["image"], None, **options))
+            told = self.game.play(
+                self.turn,
+                batch["normal"]["image"],
+                None,
+                clock=self.clock,
+                images=images,
+                gamma=gamma,
+            )
+            self.report(**told)
         elif self.learning == "painting":
             self.learn_painting(batch["defect"], batch["normal"]["image"], images, gamma)
         else:
@@ -226,21 +210,22 @@ class MGDefect(Generator):
 
         with self.turn("painter") as turn:
             with torch.no_grad():
-                scene = self.scene(normal)
+                scene = self.scene(len(normal))
             z = torch.randn(2, len(normal), self.latents, device=self.device)
             fake, code = self.paint(scene, mask, label, z[0])
             fooling = logistic_generator(self.image_critic(self.augment(pair(fake, mask)), label))
             local = logistic_generator(
                 self.region_critic(region.cut(pair(fake, mask), side), label)
             )
-            total = fooling + self.region_weight * local
-            if self.generated and code is not None:
-                away = 1 - widen(mask, max(round(5 * self.size / 128), 1))
-                kept = ((fake - scene.image).abs() * away).mean()
-                mode = self.seek(scene, mask, label, z[1], fake, code)
-                total = total + self.background_weight * kept + self.mode_weight * mode
-                self.report(painter_background=kept, painter_mode=mode)
-            turn.backward(total)
+            away = 1 - widen(mask, max(round(5 * self.size / 128), 1))
+            kept = ((fake - scene.image).abs() * away).mean()
+            mode = self.seek(scene, mask, label, z[1], fake, code)
+            turn.backward(
+                fooling
+                + self.region_weight * local
+                + self.background_weight * kept
+                + self.mode_weight * mode
+            )
 
         fake = fake.detach()
         with self.turn("image_critic") as turn:
@@ -264,6 +249,8 @@ class MGDefect(Generator):
         self.report(
             painter_image=fooling,
             painter_region=local,
+            painter_background=kept,
+            painter_mode=mode,
             image_critic_adversarial=telling,
             region_critic_adversarial=telling_local,
             augment_p=self.augment.p,
@@ -277,7 +264,7 @@ class MGDefect(Generator):
         self.widest.copy_(torch.maximum(self.widest, mask.mean((1, 2, 3)).max()))
         real = pair(fill_masked(self.small(defect["image"]), mask), mask)
         with torch.no_grad():
-            place = self.small(self.scene(normal).image)
+            place = self.small(self.scene(len(normal)).image)
 
         with self.turn("maker") as turn:
             z = torch.randn(len(place), self.latents, device=self.device)
@@ -298,8 +285,7 @@ class MGDefect(Generator):
             turn.backward(telling)
         with self.turn("shape_critic") as turn:
             telling_local = logistic_critic(
-                self.shape_critic(shape, label),
-                self.shape_critic(region.cut(made, side), label),
+                self.shape_critic(shape, label), self.shape_critic(region.cut(made, side), label)
             )
             turn.backward(telling_local)
         self.penalise("mask_critic", real, label, gamma)
@@ -327,32 +313,25 @@ class MGDefect(Generator):
         """Bring images to the size of the mask GAN."""
         return F.interpolate(image.float(), size=(self.mask_size, self.mask_size), mode="area")
 
-    def scene(self, normal: Tensor) -> Scene:
-        """Give normal images to paint on: these, or as many of the backbone's, which are kept in mind with their noise."""
-        if not self.generated:
-            return Scene(normal)
+    def scene(self, images: int) -> Scene:
+        """Draw normal images of the backbone to paint on; for training steps."""
         generator = self.backbone
         layers = generator.synthesis.layers
-        z = torch.randn(len(normal), self.latents, device=self.device)
+        z = torch.randn(images, self.latents, device=self.device)
         ws = mix_styles(generator.mapping, z, None, layers, track=False)
-        noise = generator.synthesis.draw_noise(len(normal))
+        noise = generator.synthesis.draw_noise(images)
         return Scene(generator.synthesis(ws, noise), ws, noise)
 
     @property
     def backbone(self) -> StyleGenerator:
         """The averaged generator of normal images, which the later stages keep as it is."""
-        network = self.game.average.network
-        assert isinstance(network, StyleGenerator)
-        return network
+        return self.game.average.network
 
     def paint(
         self, scene: Scene, mask: Tensor, label: Tensor | None, z: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Paint on scenes with fresh noise, for training steps; also the defects' styles if there are any."""
-        if scene.ws is None:
-            return self.painter(scene.image, mask, label, draw_from(None)), None
-        assert isinstance(self.painter, MaskBranch)
-        code = self.painter.mapping(z, label)
+    ) -> tuple[Tensor, Tensor]:
+        """Paint on scenes with fresh noise, for training steps; also the defects' styles (B, D)."""
+        code: Tensor = self.painter.mapping(z, label)
         self.painter.mapping.follow(code)
         synthesis = self.backbone.synthesis
         return self.painter(synthesis, scene.ws, mask, code, scene.noise, fresh=True), code
@@ -367,13 +346,10 @@ class MGDefect(Generator):
         code: Tensor,
     ) -> Tensor:
         """Mode seeking: other latents shall paint another defect; inside the mask, on half of the batch, at most 10."""
-        assert scene.ws is not None
-        assert scene.noise is not None
         half = max(len(mask) // 2, 1)
         part = Scene(scene.image[:half], scene.ws[:half], [grain[:half] for grain in scene.noise])
         told = None if label is None else label[:half]
         painted, other = self.paint(part, mask[:half], told, z[:half])
-        assert other is not None
         share = mask[:half] / mask[:half].mean().clamp(min=1e-4)
         return mode_seeking(code[:half], other, fake[:half] * share, painted * share).clamp(max=10)
 
@@ -381,24 +357,14 @@ class MGDefect(Generator):
         """Paint in the request's masks, or in masks made for the scene; the mask is returned as it went in."""
         b, label = len(request["product"]), self.label(request)
         z, z_defect = self.draw(2, b, self.latents, rng=rng)
-        painter = self.painter_average.network
-        if self.generated:
-            w = self.backbone.mapping(z)[:, None].expand(-1, self.backbone.synthesis.layers, -1)
-            place = self.backbone.synthesis(w)
-        else:
-            place = request["normal"]
+        painter, synthesis = self.painter_average.network, self.backbone.synthesis
+        w = self.backbone.mapping(z)[:, None].expand(-1, synthesis.layers, -1)
         valid = torch.ones(b, dtype=torch.bool, device=self.device)
         if "mask" in request:
             mask = request["mask"].float()
         else:
-            maker, draws = (
-                self.maker_average,
-                [self.draw(b, self.latents, rng=rng) for _ in range(TRIES)],
-            )
-            mask, valid = fit_masks(maker, self.small(place), draws, label, self.size)
-        if self.generated:
-            assert isinstance(painter, MaskBranch)
-            image = painter(self.backbone.synthesis, w, mask, painter.mapping(z_defect, label))
-        else:
-            image = painter(place, mask, label, draw_from(rng))
+            draws = [self.draw(b, self.latents, rng=rng) for _ in range(TRIES)]
+            place = self.small(synthesis(w))
+            mask, valid = fit_masks(self.maker_average, place, draws, label, self.size)
+        image = painter(synthesis, w, mask, painter.mapping(z_defect, label))
         return Sample(image=image.float().clamp(-1, 1), mask=mask, valid=valid)

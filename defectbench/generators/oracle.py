@@ -12,11 +12,7 @@ from torch import Tensor
 from defectbench.batch import Request, Sample, TrainBatch, to_float
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
-from defectbench.standin import defects as paintings
-from defectbench.standin import textures as drawings
-
-DRAWN_AS: Mapping[str, str] = {"mtd": "magnetic_tile"}
-"""Products, in lower case, whose drawing goes by another name."""
+from defectbench.standin import drawing as drawings
 
 
 class Oracle(Generator):
@@ -90,13 +86,13 @@ class Oracle(Generator):
         image = drawings.draw(drawing, self.size, rng)
         mask = np.zeros(image.shape[:2], dtype=np.bool_)
         for name in names:
-            image, where = paintings.add(drawing, name, image, rng)
+            image, where = drawings.add(drawing, name, image, rng)
             mask |= where
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask)[None]
 
 
 def _drawing(product: str, drawn_as: Mapping[str, str]) -> str:
-    name = drawn_as.get(product) or DRAWN_AS.get(product.lower(), product)
+    name = drawn_as.get(product) or drawings.known_as(product)
     if name not in drawings.PRODUCTS:
         raise UserError(
             f"product {product!r} has no drawing {name!r}; the oracle draws "

@@ -7,20 +7,15 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.blocks.patchgan import ClassCritic
-from defectbench.nn.masks.difference import difference_masks
-from defectbench.nn.training import losses
+from defectbench.nn.masks.drawn_masks import difference_masks
 from defectbench.nn.training.turns import Turns
-from defectbench.nn.translation.i2i import Translator
-from defectbench.nn.translation.label_translation import (
-    critic_terms,
-    generator_terms,
-    shuffled_labels,
-)
+from defectbench.nn.translation.label_translation import LabelGame, shuffled_labels
+from defectbench.nn.translation.translator import Translator
 
 
 class StarGan(Generator):
@@ -74,24 +69,28 @@ class StarGan(Generator):
         lr: float = 1e-4,  # sec. 5.2
         decay_from: float = 0.5,  # sec. 5.2: the second half
     ) -> None:
-        """Build both networks."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         classes = len(self.defects)
         self.generator = Translator(in_ch=3 + classes, base=base, blocks=blocks)
         self.critic = ClassCritic(size=size, classes=classes, base=critic_base)
-        self.classify = (
-            losses.binary_classes if labels == "attributes" else losses.exclusive_classes
-        )
-        self.n_critic, self.lr, self.decay_from = n_critic, lr, decay_from
-        self.class_weight, self.cycle_weight = class_weight, cycle_weight
-        self.gp_weight = gp_weight
         self.turn = Turns(self, "generator", "critic")
+        self.game = LabelGame(
+            self.generator,
+            self.critic,
+            self.turn,
+            labels=labels,
+            n_critic=n_critic,
+            class_weight_critic=class_weight,
+            class_weight_generator=class_weight,
+            cycle_weight=cycle_weight,
+            gp_weight=gp_weight,
+        )
+        self.lr, self.decay_from = lr, decay_from
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give one Adam each, betas (0.5, 0.999) (sec. 5.2)."""
-        networks = (self.generator, self.critic)
-        return [Adam(n.parameters(), lr=self.lr, betas=(0.5, 0.999)) for n in networks]
+        """Give one Adam each (sec. 5.2)."""
+        return self.game.optimizers(self.lr)
 
     def translate(self, image: Tensor, labels: Tensor) -> Tensor:
         """Translate images (B, 3, H, W) to the domain of labels (B, K); in and out in [-1, 1]."""
@@ -100,38 +99,9 @@ class StarGan(Generator):
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic; every `n_critic` steps the generator too (sec. 3.2 and 5.2)."""
-        for player in self.turn.players:
-            left = (1 - self.clock.progress) / max(1 - self.decay_from, 1e-9)
-            self.turn.set_lr(player, self.lr * min(left, 1.0))
-        task = shuffled_labels(batch)
-        generator_learns = (self.clock.step + 1) % self.n_critic == 0
-        with torch.set_grad_enabled(generator_learns):  # one translation serves both turns
-            fake = self.translate(task.image, task.target)
-        with self.turn("critic") as turn:
-            judged = critic_terms(self.critic, task, fake.detach(), self.classify)
-            turn.backward(
-                judged.adversarial
-                + self.class_weight * judged.classes
-                + self.gp_weight * judged.penalty
-            )
-        self.report(
-            critic_adversarial=judged.adversarial,
-            critic_class=judged.classes,
-            critic_penalty=judged.penalty,
-        )
-        if not generator_learns:
-            return
-        with self.turn("generator") as turn:
-            made = generator_terms(self.critic, task, fake, self.classify)
-            cycle = losses.l1(self.translate(fake, task.label), task.image)
-            turn.backward(
-                made.adversarial + self.class_weight * made.classes + self.cycle_weight * cycle
-            )
-        self.report(
-            generator_adversarial=made.adversarial,
-            generator_class=made.classes,
-            generator_cycle=cycle,
-        )
+        left = (1 - self.clock.progress) / max(1 - self.decay_from, 1e-9)
+        task, lr = shuffled_labels(batch), self.lr * min(left, 1.0)
+        self.report(**self.game.play(task, self.translate, step=self.clock.step, lr=lr))
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Translate the request's normal images and derive masks from what changed."""

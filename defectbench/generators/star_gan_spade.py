@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch.optim import Adam, Optimizer
+from torch import Tensor
+from torch.optim import Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.patchgan import ClassCritic
-from defectbench.nn.masks.difference import difference_masks
-from defectbench.nn.training import losses
+from defectbench.nn.masks.drawn_masks import difference_masks
 from defectbench.nn.training.turns import Turns
-from defectbench.nn.translation.label_translation import critic_terms, generator_terms, two_cycles
-from defectbench.nn.translation.layered import LayeredTranslator
+from defectbench.nn.translation.label_translation import LabelGame, two_cycles
+from defectbench.nn.translation.layered_translator import LayeredTranslator, Layers
 
 
 class StarGanSpade(Generator):
@@ -83,7 +83,6 @@ class StarGanSpade(Generator):
         lr: float = 2e-4,  # Defect-GAN, sec. 4.1
         lr_end: float = 1e-6,  # Defect-GAN, sec. 4.1
     ) -> None:
-        """Build both networks."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         classes = len(self.defects)
@@ -91,56 +90,34 @@ class StarGanSpade(Generator):
             classes=classes, base=base, blocks=blocks, hidden=hidden, noise=False, compose=False
         )
         self.critic = ClassCritic(size=size, classes=classes, base=critic_base)
-        self.classify = (
-            losses.binary_classes if labels == "attributes" else losses.exclusive_classes
-        )
-        self.n_critic, self.gp_weight, self.cycle_weight = n_critic, gp_weight, cycle_weight
-        self.class_weight_critic = class_weight_critic
-        self.class_weight_generator = class_weight_generator
-        self.lr, self.lr_end = lr, lr_end
         self.turn = Turns(self, "generator", "critic")
+        self.game = LabelGame(
+            self.generator,
+            self.critic,
+            self.turn,
+            labels=labels,
+            n_critic=n_critic,
+            class_weight_critic=class_weight_critic,
+            class_weight_generator=class_weight_generator,
+            cycle_weight=cycle_weight,
+            gp_weight=gp_weight,
+        )
+        self.lr, self.lr_end = lr, lr_end
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give one Adam each, betas (0.5, 0.999)."""
-        networks = (self.generator, self.critic)
-        return [Adam(n.parameters(), lr=self.lr, betas=(0.5, 0.999)) for n in networks]
+        """Give one Adam each."""
+        return self.game.optimizers(self.lr)
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic, and every `n_critic` steps the generator."""
-        for player in self.turn.players:
-            self.turn.set_lr(player, self.lr + (self.lr_end - self.lr) * self.clock.progress)
         task, draw = two_cycles(batch), draw_from(None)
-        generator_learns = (self.clock.step + 1) % self.n_critic == 0
-        with torch.set_grad_enabled(generator_learns):  # one translation serves both turns
-            there = self.generator(task.image, task.target, draw).image
-        with self.turn("critic") as turn:
-            judged = critic_terms(self.critic, task, there.detach(), self.classify)
-            turn.backward(
-                judged.adversarial
-                + self.class_weight_critic * judged.classes
-                + self.gp_weight * judged.penalty
-            )
-        self.report(
-            critic_adversarial=judged.adversarial,
-            critic_class=judged.classes,
-            critic_penalty=judged.penalty,
-        )
-        if not generator_learns:
-            return
-        with self.turn("generator") as turn:
-            back = self.generator(there, task.label, draw).image
-            made = generator_terms(self.critic, task, there, self.classify)
-            cycle = losses.l1(back, task.image)
-            turn.backward(
-                made.adversarial
-                + self.class_weight_generator * made.classes
-                + self.cycle_weight * cycle
-            )
-        self.report(
-            generator_adversarial=made.adversarial,
-            generator_class=made.classes,
-            generator_cycle=cycle,
-        )
+
+        def translate(image: Tensor, labels: Tensor) -> Tensor:
+            made: Layers = self.generator(image, labels, draw)
+            return made.image
+
+        lr = self.lr + (self.lr_end - self.lr) * self.clock.progress
+        self.report(**self.game.play(task, translate, step=self.clock.step, lr=lr))
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Translate the request's normal images and derive masks from what changed."""

@@ -10,19 +10,19 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from defectbench.batch import Request, Sample, TrainBatch
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.blocks.modulate import AdaIN, instance
 from defectbench.nn.blocks.resblk import PreActBlock
-from defectbench.nn.masks.difference import difference_masks
+from defectbench.nn.masks.drawn_masks import difference_masks
 from defectbench.nn.training import losses
-from defectbench.nn.training.ema import Ema
-from defectbench.nn.training.initial import he_
+from defectbench.nn.training.first_weights import he_
 from defectbench.nn.training.penalties import r1
 from defectbench.nn.training.turns import Turns
 from defectbench.nn.translation.style_domains import (
+    Averages,
     Exchange,
     LatentTrunk,
     StyleBranches,
@@ -31,6 +31,7 @@ from defectbench.nn.translation.style_domains import (
     domain_weights,
     exchange,
     pick,
+    style_adams,
 )
 
 
@@ -43,7 +44,6 @@ class StyleTranslator(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], style: int) -> None:
-        """Build the layers."""
         super().__init__()
         norm, styled = instance(affine=True), partial(AdaIN, code=style)
         steps = list(pairwise(widths))
@@ -85,7 +85,6 @@ class DomainHeads(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], *, size: int, outputs: int, domains: int) -> None:
-        """Build the layers."""
         super().__init__()
         self.trunk = Trunk(widths)
         self.vector = ToVector(widths[-1], size >> (len(widths) - 1))
@@ -158,7 +157,6 @@ class StarGanV2(Generator):
         mapping_lr: float = 1e-6,  # appendix B
         ema: float = 0.999,  # appendix B
     ) -> None:
-        """Build the four networks and the averages of three."""
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         domains, levels = len(self.defects) + 1, size.bit_length() - 1
@@ -171,8 +169,8 @@ class StarGanV2(Generator):
         self.critic = DomainHeads(widths, size=size, outputs=1, domains=domains)
         for network in (self.generator, self.mapping, self.encoder, self.critic):
             he_(network)
-        self.averages = nn.ModuleDict(
-            {name: Ema(getattr(self, name)) for name in ("generator", "mapping", "encoder")}
+        self.averages = Averages(
+            generator=self.generator, mapping=self.mapping, encoder=self.encoder
         )
         self.latent, self.lr, self.mapping_lr, self.ema = latent, lr, mapping_lr, ema
         self.style_weight, self.cycle_weight = style_weight, cycle_weight
@@ -180,17 +178,8 @@ class StarGanV2(Generator):
         self.turn = Turns(self, "generator", "mapping", "encoder", "critic")
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give one Adam each, betas (0, 0.99), weight decay 1e-4 (appendix B)."""
-        rates = {"generator": self.lr, "mapping": self.mapping_lr}
-        return [
-            Adam(
-                getattr(self, name).parameters(),
-                lr=rates.get(name, self.lr),
-                betas=(0.0, 0.99),
-                weight_decay=1e-4,
-            )
-            for name in self.turn.players
-        ]
+        """Give one Adam each."""
+        return style_adams(self, self.turn.players, self.lr, self.mapping_lr)
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
         """Train the critic twice, then generator, mapping and encoder, then the generator alone (official code)."""
@@ -211,9 +200,7 @@ class StarGanV2(Generator):
             turn.backward(self.generator_loss(task, drawn, z, z_2))
         with self.turn("generator") as turn:
             turn.backward(self.generator_loss(task, seen, task.reference, task.reference_2))
-        for name, average in self.averages.items():
-            assert isinstance(average, Ema)
-            average.follow(getattr(self, name), self.ema)
+        self.averages.follow(self, self.ema)
 
     def critic_loss(
         self, task: Exchange, style_of: Callable[[Tensor], Tensor], source: Tensor
@@ -222,7 +209,7 @@ class StarGanV2(Generator):
         with torch.no_grad():
             fake = self.generator(task.image, style_of(source))
         penalty, on_real = r1(lambda image: pick(self.critic(image), task.domain), task.image)
-        adversarial = losses.bce_critic(on_real, pick(self.critic(fake), task.target))
+        adversarial = losses.logistic_critic(on_real, pick(self.critic(fake), task.target))
         self.report(critic_adversarial=adversarial, critic_penalty=penalty)
         return adversarial + 0.5 * self.r1_weight * penalty
 
@@ -232,7 +219,7 @@ class StarGanV2(Generator):
         """Adversarial, style, diversity and cycle terms (eqs. 1 to 5)."""
         style = style_of(one)
         fake = self.generator(task.image, style)
-        adversarial = losses.bce_generator(pick(self.critic(fake), task.target))
+        adversarial = losses.logistic_generator(pick(self.critic(fake), task.target))
         original, found = self.encoder(torch.cat([task.image, fake])).chunk(2)
         style_loss = losses.l1(pick(found, task.target), style)
         with torch.no_grad():

@@ -45,6 +45,7 @@ class StyleGAN2(Generator):
         channel_max: int = 512,
         latents: int = 512,
         mapping_layers: int = 2,
+        conditional: bool = True,
         lr: float = 0.0025,
         r1_scale: float = 0.0002,
         r1_every: int = 16,
@@ -67,6 +68,7 @@ class StyleGAN2(Generator):
             channel_max: upper limit of channels.
             latents: length of z and of w.
             mapping_layers: fully connected layers of the mapping.
+            conditional: whether the networks are told defects and products; without, what is asked for is not heard.
             lr: Adam's learning rate, of both players.
             r1_scale: R1's gamma is this times `size^2 / batch`.
             r1_every: steps between gradient penalties.
@@ -84,7 +86,8 @@ class StyleGAN2(Generator):
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
-        labels = label_length(len(self.defects), len(self.products))
+        labels = label_length(len(self.defects), len(self.products)) if conditional else 0
+        self.conditional = conditional
         widths = {"base": channel_base, "most": channel_max}
         self.game = StyleGame(
             StyleGenerator(
@@ -116,34 +119,19 @@ class StyleGAN2(Generator):
 
     def label(self, asked: Batch | Request) -> Tensor | None:
         """Tell the networks what is shown, (B, labels)."""
+        if not self.conditional:
+            return None
         return label_vector(asked["defects"], asked["product"], len(self.products))
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Generator, path lengths every few steps, critic, R1 every few steps, average."""
+        """Take the game's turns on defect images and their labels."""
         real, label = batch["defect"]["image"], self.label(batch["defect"])
-        game, now, images = self.game, self.clock.step, len(real) * self.trainer.world_size
-
-        with self.turn("generator") as turn:
-            fooling = game.generator_loss(len(real), label)
-            turn.backward(fooling)
-        if game.path_due(now):
-            with self.turn("generator") as turn:
-                turn.backward(game.path_loss(len(real), label))
-        with self.turn("critic") as turn:
-            telling, judged = game.critic_loss(real, label)
-            turn.backward(telling)
-        if game.penalty_due(now):
-            with self.turn("critic") as turn:
-                gamma = auto_gamma(self.size, images, self.r1_scale)
-                turn.backward(game.penalty_loss(real, label, gamma))
-
-        game.follow(judged, images, self.clock.images, self.ema_ramp)
-        self.report(
-            generator_adversarial=fooling,
-            critic_adversarial=telling,
-            critic_real=judged.mean(),
-            augment_p=game.augment.p,
+        images = len(real) * self.trainer.world_size
+        gamma = auto_gamma(self.size, images, self.r1_scale)
+        told = self.game.play(
+            self.turn, real, label, clock=self.clock, images=images, gamma=gamma, ramp=self.ema_ramp
         )
+        self.report(**told)
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Draw one image per row by the averaged generator, with its fixed noise."""

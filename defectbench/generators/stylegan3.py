@@ -123,28 +123,19 @@ class StyleGAN3(Generator):
         return label_vector(asked["defects"], asked["product"], len(self.products))
 
     def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Generator, critic, R1 every few steps, average."""
+        """Take the game's turns on defect images and their labels."""
         real, label = batch["defect"]["image"], self.label(batch["defect"])
-        game = self.game
-
-        with self.turn("generator") as turn:
-            fooling = game.generator_loss(len(real), label)
-            turn.backward(fooling)
-        with self.turn("critic") as turn:
-            telling, judged = game.critic_loss(real, label)
-            turn.backward(telling)
-        if game.penalty_due(self.clock.step):
-            with self.turn("critic") as turn:
-                turn.backward(game.penalty_loss(real, label, self.gamma))
-
         images = len(real) * self.trainer.world_size
-        game.follow(judged, images, self.clock.images, self.ema_ramp)
-        self.report(
-            generator_adversarial=fooling,
-            critic_adversarial=telling,
-            critic_real=judged.mean(),
-            augment_p=game.augment.p,
+        told = self.game.play(
+            self.turn,
+            real,
+            label,
+            clock=self.clock,
+            images=images,
+            gamma=self.gamma,
+            ramp=self.ema_ramp,
         )
+        self.report(**told)
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Draw one image per row by the averaged generator."""

@@ -156,6 +156,29 @@ def fill(network: nn.Module, name: str, weights: str) -> Origin:
     return origin
 
 
+def fill_alike(network: nn.Module, name: str, weights: str) -> Origin:
+    """Give any network the tensors of a file that have its names and shapes, in place; the others stay as they are.
+
+    For networks whose last layers depend on the classes.
+
+    Raises:
+        UserError: there is no such file, it holds code, or less than half of the network's numbers are in it.
+    """
+    path = _path(name, weights)
+    state, own = _tensors(path), network.state_dict()
+    alike = {key: state[key] for key in own if key in state and state[key].shape == own[key].shape}
+    found, whole = (sum(part[key].numel() for key in part) for part in (alike, own))
+    if 2 * found < whole:
+        raise UserError(
+            f"{path}: {found} of the {whole} numbers of {name!r} are in it under the same names and shapes; it is of "
+            "another network"
+        )
+    network.load_state_dict({**own, **alike})
+    origin = _origin_of_file(name, weights, path)
+    network.__dict__["origin"] = origin
+    return origin
+
+
 def describe(name: str, weights: str) -> Origin:
     """Say what `load_backbone` would load, without building a network where a file is known.
 

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from defectbench.config import UserError
+from defectbench.files import replacing
 
 FOLDER_VARIABLE = "DEFECTBENCH_WEIGHTS"
 OFFLINE_VARIABLE = "DEFECTBENCH_OFFLINE"
@@ -138,23 +139,19 @@ def absent(weights: WeightFile, reason: str) -> UserError:
 def _download(weights: WeightFile, path: Path) -> None:
     """Fetch to a temporary file beside `path`, check, and move into place."""
     digest = hashlib.sha256()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with (
-            urllib.request.urlopen(weights.url, timeout=PATIENCE) as source,
-            temporary.open("wb") as file,
-        ):
-            while block := source.read(CHUNK):
-                digest.update(block)
-                file.write(block)
-        if not digest.hexdigest().startswith(weights.sha256):
-            raise absent(weights, f"what was sent has SHA-256 {digest.hexdigest()[:16]}…")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            with (
+                urllib.request.urlopen(weights.url, timeout=PATIENCE) as source,
+                temporary.open("wb") as file,
+            ):
+                while block := source.read(CHUNK):
+                    digest.update(block)
+                    file.write(block)
+            if not digest.hexdigest().startswith(weights.sha256):
+                raise absent(weights, f"what was sent has SHA-256 {digest.hexdigest()[:16]}…")
     except (OSError, ValueError) as error:
         raise absent(weights, str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def whereabouts(known: tuple[WeightFile, ...]) -> list[tuple[str, str]]:

@@ -25,12 +25,14 @@ class Source:
         root: the dataset's folder; None for a stand-in.
         digests: hash of rows and files by product; empty for a stand-in, whose spec says everything.
         defects: what the images show by product, for datasets that do not say it of themselves.
+        without_normals: products that have no normal image, as far as the images were looked at.
     """
 
     stand_in: bool
     root: Path | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     defects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without_normals: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Cell:
         metrics: which scores are shown; () for all that the jobs give.
         jobs: ids of the task or score jobs, one per seed; none if the method does not exist here.
         fits: ids of the fit jobs behind them.
+        lacking: why there are no jobs, e.g. "needs normal images"; empty if there are, or if nothing implements the method.
     """
 
     dataset: str
@@ -63,6 +66,7 @@ class Cell:
     metrics: tuple[str, ...]
     jobs: tuple[str, ...]
     fits: tuple[str, ...]
+    lacking: str = ""
 
     def matches(self, only: Mapping[str, str]) -> bool:
         """Whether the cell has all the given values, e.g. `{"method": "StarGAN"}`."""
@@ -78,6 +82,8 @@ class Plan:
     sources: Mapping[str, Source]
     jobs: Mapping[str, Job]
     cells: Sequence[Cell]
+    foreign: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of images that another program made, by the digest that their jobs hold."""
 
     def needed(self, cells: Iterable[Cell]) -> dict[str, Job]:
         """Give the jobs that some cells need, parents first."""
@@ -92,7 +98,9 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Give the plan line of the records: what `collect` needs to write the table again."""
+        rules = self.spec.judgement  # a table without rules keeps the plan line that it had
         return {
+            **({"judgement": rules.model_dump()} if rules else {}),
             "kind": "plan",
             "table": self.spec.name,
             "paper": self.spec.paper,
@@ -105,7 +113,10 @@ class Plan:
             "printed": {k: v.model_dump() for k, v in self.spec.printed.items()},
             "notes": self.spec.notes,
             "about": self.spec.presets[self.preset].about,
-            "cells": [asdict(cell) for cell in self.cells],
+            "cells": [
+                {key: value for key, value in asdict(cell).items() if key != "lacking" or value}
+                for cell in self.cells
+            ],
         }
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError, nearest
+from defectbench.plan.derived import DERIVED_REVISION, lacking, synthetic
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Cell, Plan, Source
 from defectbench.spec.table import (
     ARMS_WITHOUT_METHOD,
+    DERIVED,
     NOT_IMPLEMENTED,
     EntrySpec,
+    FitSpec,
     Method,
     Preset,
     ScoresSpec,
@@ -54,13 +58,12 @@ class Planner:
         self.datasets = {name: names.find("datasets", name).load() for name in spec.datasets}
         self.regrouping: Any = None
         if spec.regroup:
-            from pathlib import Path
-
             from defectbench.data.splitting.regroup import DT_GAN, load_regrouping
 
             path = DT_GAN if spec.regroup == "dt_gan" else Path(spec.regroup)
             self.regrouping = load_regrouping(path)
         self.jobs: dict[str, Job] = {}
+        self.foreign: dict[str, Path] = {}
 
     def add(self, job: Job) -> str:
         """Add a job, unless it is there, and give its id."""
@@ -93,8 +96,8 @@ class Planner:
             )
         return tuple(known)
 
-    def prepare(self, name: str, entry: EntrySpec) -> str:
-        """Add the job that finds or draws, splits and decodes the images of a subset."""
+    def prepare(self, name: str, entry: EntrySpec, seed: int) -> str:
+        """Add the job that finds or draws, splits and decodes the images of a subset; one for all seeds if they share it."""
         name = entry.swap.get(name, name)
         subset, preset = self.spec.images[name], self.preset
         dataset = self.dataset_of(subset)
@@ -127,9 +130,11 @@ class Planner:
         }
         if preset.least_defect is not None:
             spec["least_defect"] = preset.least_defect
+        if self.spec.draw != "once":
+            spec["draw"] = {"anew": self.spec.draw, "seed": seed}
         return self.add(Job("prepare", spec, {}, f"prepare {dataset}/{subset.product}"))
 
-    def learned(self, row: str, entry: EntrySpec) -> tuple[str, list[str], str]:
+    def learned(self, row: str, entry: EntrySpec, seed: int) -> tuple[str, list[str], str]:
         """Add what a generator learns from: a pool of subsets, another subset, or the row's own images.
 
         Returns:
@@ -137,8 +142,8 @@ class Planner:
         """
         members = self.spec.pools.get(entry.pool, (entry.pool,) if entry.pool else (row,))
         if len(members) == 1:
-            return self.prepare(members[0], entry), list(members), members[0]
-        parents = {f"{i:02d}": self.prepare(m, entry) for i, m in enumerate(members)}
+            return self.prepare(members[0], entry, seed), list(members), members[0]
+        parents = {f"{i:02d}": self.prepare(m, entry, seed) for i, m in enumerate(members)}
         spec = {"pool": list(members), "revision": PREPARE_REVISION}
         return (
             self.add(Job("prepare", spec, parents, f"pool {entry.pool}")),
@@ -180,12 +185,17 @@ class Planner:
         called = f"{self.spec.name}: {method}, {found.name}"
         names.check_size(called, found.facts, self.preset.size)
         names.check_batch(called, found.facts, budget.batch)
-        data, _, where = self.learned(row, entry)
+        data, members, where = self.learned(row, entry, seed)
+        alone = self.spec.images[members[0]].arguments if len(members) == 1 else {}
         spec = {
             "generator": found.name,
             "revision": found.facts.get("revision", 1),
-            "arguments": self.spec.method_arguments(method, self.preset),
+            "arguments": {
+                **self.spec.method_arguments(method, self.preset),
+                **alone.get(found.name, {}),
+            },
             **budget.model_dump(),
+            "images": self._images(budget, method, members),
             "view": self.view(method, found.facts).model_dump(),
             "threads": self.preset.threads,
             "seed": seed,
@@ -205,6 +215,17 @@ class Planner:
             jobs[f"fit:{defect}"] = self.add(job)
         return jobs
 
+    def _images(self, budget: FitSpec, method: str, members: Sequence[str]) -> int:
+        """Give the images of a fit: said once for all, or the sum over the subsets that it learns from."""
+        if isinstance(budget.images, int):
+            return budget.images
+        if lost := [member for member in members if member not in budget.images]:
+            raise UserError(
+                f"{self.spec.name}: images of {method}: none for {lost[0]}; give each subset that it learns from, "
+                "or one number"
+            )
+        return sum(budget.images[member] for member in members)
+
     def view(self, method: str, facts: Mapping[str, Any]) -> ViewSpec:
         """Say what a method learns from: as it asks, whole images if it paints on normals, or as the preset says."""
         asked = self.spec.methods[method].view
@@ -215,17 +236,13 @@ class Planner:
     def sample(self, row: str, entry: EntrySpec, seed: int) -> tuple[str, dict[str, str]]:
         """Add the job that draws an entry's images for a row, and its fits."""
         fits = self.fits(row, entry, seed)
-        source, members, _ = self.learned(row, entry)
-        asked = self.preset.sample.per_defect
+        source, members, _ = self.learned(row, entry, seed)
         wanted = self.wanted(row, entry)
         pooled = len(members) > 1
         facts = names.find("generators", self.spec.methods[entry.method].generator).facts
         contents = self.view(entry.method, facts).name == "contents"
         spec = {
-            "counts": {
-                defect: asked if isinstance(asked, int) else self._count(asked, row, defect)
-                for defect in wanted
-            },
+            "counts": self.counts(row, entry),
             "labels": {d: label for d, label in wanted.items() if d != label},
             "references": self._references(row, entry, members),
             "product": row if pooled and row in members else None,
@@ -236,7 +253,7 @@ class Planner:
             "threads": self.preset.threads,
             "seed": seed,
         }
-        parents = {"data": self.prepare(row, entry), "source": source, **fits}
+        parents = {"data": self.prepare(row, entry, seed), "source": source, **fits}
         label = f"sample {entry.label or entry.method} {row} seed {seed}"
         return self.add(Job("sample", spec, parents, label)), fits
 
@@ -260,6 +277,14 @@ class Planner:
         # The products of an own cache have their plain names, those of a pool the subsets'.
         return chosen if len(members) > 1 else [self.spec.images[chosen[0]].product]
 
+    def counts(self, row: str, entry: EntrySpec) -> dict[str, int]:
+        """Give how many images the preset asks for, by defect of the row."""
+        asked = self.preset.sample.per_defect
+        return {
+            defect: asked if isinstance(asked, int) else self._count(asked, row, defect)
+            for defect in self.defects(entry.swap.get(row, row))
+        }
+
     def _count(self, asked: Mapping[str, int], row: str, defect: str) -> int:
         for key in (f"{row}/{defect}", row):
             if key in asked:
@@ -272,10 +297,11 @@ class Planner:
         budget = self.spec.task_spec(entry, self.preset)
         jobs: list[str] = []
         fits: list[str] = []
-        for seed in self.preset.seeds if self._exists(entry) else ():
-            parents = {"data": self.prepare(row, entry)}
+        without = lacking(self, row, entry, model)
+        for seed in () if without else self.preset.seeds:
+            parents = {"data": self.prepare(row, entry, seed)}
             if entry.arm not in ARMS_WITHOUT_METHOD:
-                parents["synthetic"], fitted = self.sample(row, entry, seed)
+                parents["synthetic"], fitted = synthetic(self, row, entry, seed)
                 fits.extend(fitted.values())
             spec = {
                 "task": task.name,
@@ -286,6 +312,9 @@ class Planner:
                 "threads": self.preset.threads,
                 "seed": seed,
             }
+            if entry.arm == "ideal":
+                parents["held"] = self.prepare(row, entry.model_copy(update={"real": None}), seed)
+                spec["per_defect"] = self.counts(row, entry)
             label = f"{model} {row} {entry.label or entry.method} {entry.arm_name} seed {seed}"
             jobs.append(self.add(Job("task", spec, parents, label)))
         return self._cell(
@@ -300,6 +329,7 @@ class Planner:
             metrics=self.spec.models[model].metrics or self.spec.metrics,
             jobs=tuple(jobs),
             fits=tuple(fits),
+            lacking=without,
         )
 
     def inspectors(self, row: str, entry: EntrySpec, scores: ScoresSpec) -> tuple[str, ...]:
@@ -330,11 +360,12 @@ class Planner:
         """Add the scorings of an entry's images, and lay out their cell."""
         jobs: list[str] = []
         fits: list[str] = []
-        inspectors = self.inspectors(row, entry, scores) if self._exists(entry) else ()
-        for number, seed in enumerate(self.preset.seeds if self._exists(entry) else ()):
-            parents = {"data": self.prepare(row, entry)}
+        without = lacking(self, row, entry)
+        inspectors = () if without else self.inspectors(row, entry, scores)
+        for number, seed in enumerate(() if without else self.preset.seeds):
+            parents = {"data": self.prepare(row, entry, seed)}
             if entry.arm not in ARMS_WITHOUT_METHOD:
-                parents["synthetic"], fitted = self.sample(row, entry, seed)
+                parents["synthetic"], fitted = synthetic(self, row, entry, seed)
                 fits.extend(fitted.values())
             if inspectors:
                 parents["inspector"] = inspectors[number]
@@ -356,18 +387,21 @@ class Planner:
             task="score",
             selection="last",
             revision=f"score:{SCORES_REVISION}",
-            metrics=() if self._exists(entry) else scores.metrics,
+            metrics=scores.metrics if without else (),
             jobs=tuple(jobs),
             fits=tuple(fits),
+            lacking=without,
         )
 
-    def _exists(self, entry: EntrySpec) -> bool:
-        """Say whether the suite has the entry's method."""
-        method = self.spec.methods.get(entry.method)
-        return method is None or method.generator != NOT_IMPLEMENTED
-
     def _cell(
-        self, row: str, entry: EntrySpec, *, revision: str, published_arm: str, **rest: Any
+        self,
+        row: str,
+        entry: EntrySpec,
+        *,
+        revision: str,
+        published_arm: str,
+        lacking: str,
+        **rest: Any,
     ) -> Cell:
         """Fill in what every cell has."""
         subset = self.spec.images[row]
@@ -377,7 +411,9 @@ class Planner:
         if self.datasets[name].own_images and root is not None:
             title = root.resolve().stem if root.is_file() else root.resolve().name
         method = self.spec.methods.get(entry.method)
-        if method and self._exists(entry):
+        if method and method.generator in DERIVED:
+            revision = f"{method.generator}:{DERIVED_REVISION} {revision}"
+        elif method and method.generator != NOT_IMPLEMENTED:
             facts = names.find("generators", method.generator).facts
             revision = f"{method.generator}:{facts.get('revision', 1)} {revision}"
         return Cell(
@@ -390,6 +426,7 @@ class Planner:
             published=(_published(entry, method), published_arm),
             label=entry.label or (entry.method if method else entry.arm_name),
             revision=revision,
+            lacking="" if method and method.generator == NOT_IMPLEMENTED else lacking,
             **rest,
         )
 
@@ -426,13 +463,13 @@ def make_plan(spec: TableSpec, preset_name: str, sources: Mapping[str, Source]) 
         for row in rows
         for model in spec.models
         for entry in spec.entries
-        if entry.arm != "ideal" and (not entry.models or model in entry.models)
+        if (entry.arm != "ideal" or entry.real) and (not entry.models or model in entry.models)
     ]
     if scores:
         cells += [
             planner.score_cell(row, entry, scores)
             for row in rows
             for entry in spec.entries
-            if entry.arm not in {"raw", "augment"}
+            if entry.arm not in {"raw", "augment"} and not (entry.arm == "ideal" and entry.real)
         ]
-    return Plan(spec, preset_name, sources, planner.jobs, cells)
+    return Plan(spec, preset_name, sources, planner.jobs, cells, planner.foreign)

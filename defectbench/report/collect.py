@@ -186,6 +186,8 @@ def _row(
     status, reason = "ok", ""
     if not cell["jobs"]:
         status = reason = "not implemented"
+        if cell.get("lacking"):
+            status, reason = "left out", cell["lacking"]
     elif failed and all(failure.get("undefined") for failure in failed):
         status, reason = "undefined", str(failed[0]["reason"])
     elif failed:

@@ -10,7 +10,7 @@ from defectbench.report.tables import COLUMN
 
 
 def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], path: Path) -> None:
-    """Draw one metric of each model as PNG: pixel F1 where there is one, else the first.
+    """Draw one metric of each model as PNG: the table's primary score, else pixel F1 where there is one, else the first.
 
     Args:
         plan: the plan line of the records.
@@ -23,9 +23,10 @@ def draw_figure(plan: Mapping[str, object], rows: Sequence[Mapping[str, str]], p
     cells = plan["cells"]
     labels = {tuple(cell[k] for k in COLUMN): cell["label"] for cell in cells}  # type: ignore[attr-defined]
     trained = [row for row in rows if row["arm"] != "score"]
-    metric_of: dict[str, str] = {}
+    rules: Mapping[str, Mapping[str, str]] = plan.get("judgement") or {}  # type: ignore[assignment]
+    metric_of = dict(rules.get("primary", {}))
     for row in trained:
-        if row["metric"] == "pixel_f1":
+        if row["metric"] == "pixel_f1" and row["model"] not in rules.get("primary", {}):
             metric_of[row["model"]] = row["metric"]
         metric_of.setdefault(row["model"], row["metric"])
     shown = [row for row in trained if row["metric"] == metric_of[row["model"]]]

@@ -2,24 +2,26 @@
 
 A difference is taken between downstream jobs of the same subset, model and seed, signed so that more is better. Several
 subsets are combined by their mean for each seed; the interval is Student's t over seeds, and p is corrected by Holm for
-the number of methods that are compared with the same baseline.
+the number of arms that are compared with the same baseline.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from defectbench.report.bounds import clip_gain
 from defectbench.report.collect import Printed, number, printed_value
 from defectbench.report.pairs import Contest, contests, differences, job_lines, newest_plan, sign_of
-from defectbench.report.stats import PairedGain, holm, paired_gain, verdict
+from defectbench.report.stats import FEWEST_SEEDS, PairedGain, holm, paired_gain, verdict
 
 GAIN_COLUMNS = (
     "table",
     "preset",
     "dataset",
     "stand_in",
+    "subset",
     "method",
     "arm",
     "model",
@@ -40,7 +42,11 @@ GAIN_COLUMNS = (
     "published_gain",
 )
 """gain: mean over seeds and subsets of arm minus baseline, in the metric's units, positive = better; ci: 95 % Student t over
-seeds of the mean over subsets; p_holm: corrected for `compared` methods; verdict: helps, hurts or undecided."""
+seeds of the mean over subsets; p_holm: corrected for `compared` arms; verdict: helps, hurts or undecided."""
+
+
+MEAN = "mean over subsets"
+"""Name of the subset in rows of means, where the table has no name for them."""
 
 
 def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str, str]]:
@@ -51,19 +57,29 @@ def gains(lines: Sequence[Mapping[str, Any]], printed: Printed) -> list[dict[str
         printed: what the papers print, see `collect.published`.
 
     Returns:
-        one row per method, arm, model, metric and baseline; none where a table has no arm without synthetic images.
+        one row per method, arm, model, metric and baseline: the mean over the subsets of a dataset, and, where there are
+        several, each subset alone. None where a table has no arm without synthetic images.
     """
     plan, jobs = newest_plan(lines), job_lines(lines)
     rows: list[dict[str, str]] = []
     found: list[PairedGain] = []
-    for contest in contests(plan):
+    whole = contests(plan)
+    several = {contest.dataset for contest in whole if len(contest.pairs) > 1}
+    alone = [one for one in contests(plan, by_subset=True) if one.dataset in several]
+    average = plan.get("average") or ""
+    for place, contest in enumerate([*whole, *alone]):
+        overall = place < len(whole)
         for metric in contest.pairs[0][0]["metrics"]:
             gain = paired_gain(differences(contest.pairs, jobs, metric))
             if gain is None:
                 continue
             found.append(gain)
-            rows.append(_row(plan, contest, metric, gain, jobs, printed))
-    judge(rows, [gain.p for gain in found], family(plan))
+            name = (average if overall else "") or contest.pairs[0][0]["subset"]
+            rows.append(_row(plan, contest, metric, gain, jobs, printed, name))
+            if overall and contest.dataset in several:
+                rows[-1]["subset"] = average or MEAN
+    least = (plan.get("judgement") or {}).get("seeds", FEWEST_SEEDS)
+    judge(rows, [gain.p if gain.seeds >= least else math.nan for gain in found], family(plan))
     return rows
 
 
@@ -112,7 +128,9 @@ def _row(
     found: PairedGain,
     jobs: Mapping[str, Mapping[str, Any]],
     printed: Printed,
+    name: str,
 ) -> dict[str, str]:
+    """Write one gain; `name` is the subset under which the paper prints gains, if it does."""
     paper: list[float] = []
     first = contest.pairs[0][0]
     sign = next(sign_of(jobs[key], metric) for key in first["jobs"] if key in jobs)
@@ -120,8 +138,7 @@ def _row(
         ours, theirs = (printed_value(plan, cell, metric, printed) for cell in pair)
         if ours is not None and theirs is not None:
             paper.append(sign * (ours - theirs))
-    whole = {**first, "subset": plan.get("average") or first["subset"]}
-    told = printed_value(plan, whole, metric, printed, gain=True)
+    told = printed_value(plan, {**first, "subset": name}, metric, printed, gain=True)
     if told is not None:
         paper = [told]
     low, high = clip_gain(metric, found.low, found.high)
@@ -130,6 +147,7 @@ def _row(
         "preset": plan["preset"],
         "dataset": contest.dataset,
         "stand_in": "yes" if first["stand_in"] else "no",
+        "subset": first["subset"],
         "method": contest.method,
         "arm": contest.arm,
         "model": contest.model,
@@ -155,16 +173,17 @@ def gain_table(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "## Gain",
         "",
         "Arm minus its baseline, positive = better: mean over subsets and seeds ± sd over seeds; 95 % Student t interval over "
-        "seeds, paired by seed and subset; p corrected by Holm for the methods compared with the same baseline; "
+        "seeds, paired by seed and subset; p corrected by Holm for the arms compared with the same baseline; "
         "the verdict follows from it at 0.05; subsets where it hurts.",
         "",
-        "| Images | Method | Model | Metric | Over | Gain ± sd | 95 % interval | p (Holm) | Verdict | Hurts in | Paper |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| Images | Subset | Method | Model | Metric | Over | Gain ± sd | 95 % interval | p (Holm) | Verdict | Hurts in | Paper |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         name = row["method"] if row["arm"] == "enlarge" else f"{row['method']} ({row['arm']})"
+        name = row["arm"] if row["method"] == "none" else name
         lines.append(
-            f"| {row['dataset']} | {name} | {row['model']} | {row['metric']} | {row['baseline']} | {_spread(row)} "
+            f"| {row['dataset']} | {row['subset']} | {name} | {row['model']} | {row['metric']} | {row['baseline']} | {_spread(row)} "
             f"| {_interval(row)} | {row['p_holm'] or '–'} | {row['verdict']} "
             f"| {row['categories_hurt']} of {row['categories']} | {row['published_gain'] or '–'} |"
         )

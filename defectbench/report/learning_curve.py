@@ -33,25 +33,26 @@ class Point:
 Curves = dict[tuple[str, str, str], dict[str, list[Point]]]
 
 
-def curves(rows: Sequence[Mapping[str, str]]) -> Curves:
+def curves(rows: Sequence[Mapping[str, str]], primary: Mapping[str, str] | None = None) -> Curves:
     """Find the sweeps of a table.
 
     Args:
         rows: what `collect` gave for it.
+        primary: the score that is shown, by model; by default each model's first.
 
     Returns:
         points by number of real images, by (subset, model, metric) and then by line: "raw", or the method and how many
-        synthetic images it adds per real one. Only what has two sizes of the real set or more, and of each model its
-        first metric.
+        synthetic images it adds per real one. Only what has two sizes of the real set or more, and of each model one
+        metric.
     """
     found: Curves = {}
-    shown: dict[str, str] = {}
+    shown = dict(primary or {})
     for row in rows:
-        if row["arm"] == "score" or not row["mean"] or not row["n_real"].isdigit():
+        if row["arm"] == "score" or not row["mean"] or not row["n_real"]:
             continue
-        if shown.setdefault(row["model"], row["metric"]) != row["metric"] or row["n_real"] == "0":
+        real, mean = middle(row["n_real"]), float(row["mean"])
+        if shown.setdefault(row["model"], row["metric"]) != row["metric"] or not real:
             continue
-        real, mean = int(row["n_real"]), float(row["mean"])
         low, high = (float(row[end]) if row["ci_low"] else mean for end in ("ci_low", "ci_high"))
         panel = found.setdefault((row["subset"], row["model"], row["metric"]), {})
         panel.setdefault(_line(row), []).append(Point(real, mean, low, high))
@@ -72,7 +73,13 @@ def _line(row: Mapping[str, str]) -> str:
     if row["method"] == WITHOUT:
         return row["arm"].split(" ")[0]
     synthetic = int(row["n_synthetic"].split("-")[-1])
-    return f"{row['method']}, {synthetic / int(row['n_real']):.2g} per real image"
+    return f"{row['method']}, {synthetic / middle(row['n_real']):.2g} per real image"
+
+
+def middle(span: str) -> int:
+    """Give the middle of a count over seeds: of `7-8` the rounded mean of both ends, of `8` itself."""
+    ends = [int(end) for end in span.split("-")]
+    return round((ends[0] + ends[-1]) / 2)
 
 
 def draw_learning_curves(found: Curves, title: str, path: Path) -> None:

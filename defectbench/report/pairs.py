@@ -55,6 +55,9 @@ def place(cell: Record) -> tuple[str, ...]:
 def contests(plan: Record, *, by_subset: bool = False) -> list[Contest]:
     """List the comparisons of a table, in the order of its cells.
 
+    Arms with synthetic images, and `ideal`, are compared with every baseline of the same regime. Other arms of real images
+    alone (`augment`, or `raw` with more steps) are compared with `raw` too: they show what comes without any generator.
+
     Args:
         plan: the plan line of the records.
         by_subset: whether each subset is a contest of its own.
@@ -65,18 +68,30 @@ def contests(plan: Record, *, by_subset: bool = False) -> list[Contest]:
         kind = kind_of(cell)
         if kind in BASELINES:
             baselines[(cell["arm"], *place(cell))] = cell
-        elif kind != "score" and cell["jobs"]:
+        if kind != "score" and cell["jobs"]:
             key = (cell["dataset"], cell["method"], cell["arm"], cell["model"])
             contestants.setdefault((*key, cell["subset"]) if by_subset else key, []).append(cell)
     names = dict.fromkeys(key[0] for key in baselines)
     found = []
     for (dataset, method, arm, model, *_), cells in contestants.items():
         for name in names:
-            at = [(cell, baselines.get((name, *place(cell)))) for cell in cells]
+            at = [(cell, _baseline(cell, name, baselines)) for cell in cells]
             pairs = [(cell, base) for cell, base in at if base is not None]
             if pairs:
                 found.append(Contest(dataset, method, arm, model, name, pairs))
     return found
+
+
+def _baseline(
+    cell: Record, name: str, baselines: Mapping[tuple[str, ...], Record]
+) -> Record | None:
+    """Find the cell of a baseline that a cell is compared with; None where there is none."""
+    if kind_of(cell) not in BASELINES:
+        return baselines.get((name, *place(cell)))
+    *where, variant = place(cell)
+    parts = [part for part in variant.split("; ") if not part.startswith("task ")]
+    base = baselines.get((name, *where, "; ".join(parts)))
+    return base if base is not None and kind_of(base) == "raw" and name != cell["arm"] else None
 
 
 def score_of(metric: str) -> Callable[[Record], float | None]:

@@ -18,6 +18,7 @@ def markdown(
     rows: Sequence[Mapping[str, str]],
     gained: Sequence[Mapping[str, str]] = (),
     leaks: Sequence[str] = (),
+    below: Sequence[str] = (),
 ) -> str:
     """Write the Markdown of one preset: a table per set of metrics, then the gains.
 
@@ -26,6 +27,7 @@ def markdown(
         rows: what `collect` gave for it.
         gained: what `gains` gave for it.
         leaks: what `told_leaks` gave for it.
+        below: further lines, which stand below the gains.
     """
     datasets = sorted({row["dataset"] for row in rows})
     stand_in = any(row["stand_in"] == "yes" for row in rows)
@@ -45,6 +47,7 @@ def markdown(
         ]
     for leak in leaks:
         lines += [f"**{leak}.**", ""]
+    lines += _judgement(plan)
     kinds: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     cells: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:
@@ -56,7 +59,7 @@ def markdown(
     for (score, *metrics), members in kinds.items():
         if metrics:
             lines += _table(plan, members, metrics, scores=bool(score))
-    lines += gain_table(gained)
+    lines += [*gain_table(gained), *below]
     reasons = sorted({_missing(row) for row in rows if row["reason"]})
     if reasons:
         lines += ["Cells without a number, and remarks:", ""]
@@ -65,6 +68,24 @@ def markdown(
     if plan["notes"]:
         lines += [plan["notes"]]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _judgement(plan: Mapping[str, Any]) -> list[str]:
+    """Write the rules of judgement that the table set down before its runs."""
+    rules = plan.get("judgement")
+    if not rules:
+        return []
+    primary = "; ".join(f"{model}: `{metric}`" for model, metric in rules["primary"].items())
+    compared = ", ".join(rules["comparisons"]) or "every method in the table"
+    return [
+        "## Rules of judgement, set before the runs",
+        "",
+        f"- Primary score: {primary}.",
+        f"- Gain: {rules['gain']}.",
+        f"- Seeds: {rules['seeds']} or more.",
+        f"- Compared with raw: {compared}.",
+        "",
+    ]
 
 
 def _missing(row: Mapping[str, str]) -> tuple[str, str]:
@@ -103,7 +124,8 @@ def _table(
     shown = "" if by_metric else f": {' / '.join(metrics)}"
     said = f"Scores of the synthetic images{shown}" if scores else f"Each cell{shown}"
     head = [*(part.capitalize() for part in layout["rows"]), "", *columns]
-    lines = [f"{said}, mean over seeds.", ""]
+    over = "mean ± sd over seeds" if any(row["sd"] for row in rows) else "one seed"
+    lines = [f"{said}, {over}.", ""]
     lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for key, found in cells.items():
         for kind in ("ours", "paper", "difference") if has_paper else ("ours",):
@@ -161,7 +183,10 @@ def _cell(found: Mapping[str, Mapping[str, str]], metrics: Sequence[str], kind: 
         if kind == "ours":
             if row["status"] in {"failed", "not implemented"}:
                 return row["status"]
-            texts.append(row["mean"] or DASH)
+            if row["status"] == "left out":
+                return row["reason"]
+            spread = f" ± {row['sd']}" if row["mean"] and row["sd"] else ""
+            texts.append(f"{row['mean']}{spread}" if row["mean"] else DASH)
         elif kind == "paper":
             texts.append(row["published"] or DASH)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +10,18 @@ from typing import Any
 from defectbench import names
 from defectbench.config import UserError
 from defectbench.executors.base import Board, Executor
+from defectbench.files import write_text
+from defectbench.machine import told_device
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Plan, Source
 from defectbench.plan.planner import make_plan
 from defectbench.report.collect import collect, published, write_csv
+from defectbench.report.further import further
 from defectbench.report.gain import GAIN_COLUMNS, gains
 from defectbench.report.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
 from defectbench.report.learning_curve import curves, draw_learning_curves
 from defectbench.report.tables import markdown
+from defectbench.runner.foreign import with_foreign
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
 from defectbench.store.jobs import Store
@@ -39,6 +42,7 @@ class Options:
         retry: also try again what failed for a reason that would repeat.
         machine: devices and precision, see `training.Machine`.
         tensorboard: whether fits write TensorBoard files.
+        foreign: folders of images that another program made, by the name of their column.
     """
 
     preset: str = "smoke"
@@ -48,6 +52,7 @@ class Options:
     retry: bool = False
     machine: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Outcome:
         reused: jobs that were done, or had failed, before.
         done: jobs done now.
         failed: reasons of failed jobs that another try might not meet, by label.
-        lost: reasons of those that would fail again (divergence, bad input), by label: the cells say so too.
+        lost: reasons of those that would fail again (divergence, bad input), by label.
         files: what was written.
     """
 
@@ -106,6 +111,9 @@ def find_source(
             root=root,
             digests={p: data_digest(m, cache / "digests.json") for p, m in scanned.items()},
             defects={p: m.defects for p, m in scanned.items()},
+            without_normals=frozenset(
+                p for p, m in scanned.items() if m.table["defects"].map(len).all()
+            ),
         )
     if chosen.stand_in is None:
         at = f"{data / folder} does not exist" if data else "no --data was given"
@@ -119,7 +127,7 @@ def find_source(
 
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
-    spec = load_table(names.find_table(name))
+    spec = with_foreign(load_table(names.find_table(name)), options.foreign)
     sources = find_sources(spec, options.preset, options.data, options.out / "jobs", say)
     return make_plan(spec, options.preset, sources)
 
@@ -139,15 +147,19 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
             f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
         )
     needed = plan.needed(cells)
+    store.mend(needed)
     for key in needed:
         store.forgive(key, all_reasons=options.retry)
     todo = waiting(needed, store)
-    for key in needed:
-        store.result(key)  # a corrupt result is refused before anything runs
     if todo:
+        say(told_device(options.machine))
+        if executor.about:
+            say(executor.about)
         from defectbench.stages.context import Context
 
-        context = Context(store, options.data, options.machine, options.tensorboard)
+        context = Context(
+            store, options.data, options.machine, options.tensorboard, foreign=plan.foreign
+        )
         board.begin(todo, len(needed) - len(todo))
         try:
             first = {key: job for key, job in todo.items() if job.stage == "prepare"}
@@ -226,7 +238,8 @@ def write_table(records: Path, out: Path) -> list[Path]:
 
         draw_figure(plan, rows, figure_path)
     sweeps = any(str(cell.get("variant", "")).startswith("real ") for cell in plan["cells"])
-    swept = curves(rows) if sweeps else {}
+    primary = (plan.get("judgement") or {}).get("primary", {})
+    swept = curves(rows, primary) if sweeps else {}
     if swept:
         curve_path = base.with_name(base.name + ".learning_curve.png")
         if changed or not curve_path.exists():
@@ -234,7 +247,17 @@ def write_table(records: Path, out: Path) -> list[Path]:
             draw_learning_curves(swept, title, curve_path)
         files.append(curve_path)
     gained = gains(lines, printed)
-    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines)))
+    others, below = further(lines)
+    for other in others:
+        other_path = base.with_name(f"{base.name}.{other.name}.csv")
+        picture = other_path.with_suffix(".png")
+        changed = write_if_changed(other_path, other.csv)
+        files.append(other_path)
+        if other.draw:
+            if changed or not picture.exists():
+                other.draw(picture)
+            files.append(picture)
+    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines), below))
     if gained:
         gain_path = base.with_name(base.name + ".gain.csv")
         write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
@@ -250,10 +273,7 @@ def write_if_changed(path: Path, text: str) -> bool:
     """
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)
     return True
 
 
@@ -308,6 +328,8 @@ def write_leaderboard(out: Path) -> Path:
     printed = published()
     for path in sorted((out / "records").glob("*.jsonl")):
         lines = read_records(path)
+        if not any(line["kind"] == "plan" for line in lines):
+            continue  # a damaged file; it was named when it was read
         rows += entrants(lines, collect(lines, printed))
     path = out / "leaderboard.csv"
     write_if_changed(path, write_csv(leaderboard(rows), LEADERBOARD_COLUMNS))
@@ -325,7 +347,8 @@ def recollect(out: Path) -> list[Path]:
         raise UserError(
             f"{out / 'records'}: no records; run a table first, or give its folder with --out"
         )
-    written = [file for path in paths for file in write_table(path, out)]
+    planned = [p for p in paths if any(line["kind"] == "plan" for line in read_records(p))]
+    written = [file for path in planned for file in write_table(path, out)]
     return [*written, write_leaderboard(out)]
 
 

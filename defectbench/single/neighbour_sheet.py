@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from defectbench.features.images import Pixels
+from defectbench.files import replacing
 from defectbench.imaging.grid import grid
 from defectbench.metrics.base import Array
 from defectbench.metrics.memorisation import neighbours
@@ -51,10 +51,8 @@ def neighbour_sheet(path: Path, real: Opened, fake: Opened, reals: Array, fakes:
         column_labels=["generated", "nearest real", "second", "third"][: 1 + count],
         row_labels=[f"{end} {rank}" for end in ("farthest", "closest") for rank in ranks],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    Image.fromarray(sheet).save(temporary, format="PNG")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")
 
 
 def _tile(opened: Opened, index: int) -> Pixels:

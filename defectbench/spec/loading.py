@@ -15,14 +15,17 @@ from pydantic import BaseModel, ValidationError
 from defectbench import names
 from defectbench.config import UserError, load_yaml, nearest
 from defectbench.spec.table import (
+    DERIVED,
     NOT_IMPLEMENTED,
     EntrySpec,
     FitSpec,
+    JudgementSpec,
     LayoutSpec,
     Method,
     Model,
     Preset,
     PrintedSpec,
+    RulesSpec,
     SampleSpec,
     ScoresSpec,
     StandInSpec,
@@ -121,11 +124,13 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     below: dict[str, type[BaseModel]] = {
         "presets": Preset,
         "methods": Method,
+        "rules": RulesSpec,
         "models": Model,
         "entries": EntrySpec,
         "subsets": SubsetSpec,
         "printed": PrintedSpec,
         "layout": LayoutSpec,
+        "judgement": JudgementSpec,
         "scores": ScoresSpec,
         "stand_in": StandInSpec,
         "view": ViewSpec,
@@ -154,7 +159,7 @@ def _check_names(path: Path, spec: TableSpec) -> None:
                 f"{nearest(subset.product, dataset.products)}"
             )
     for name, method in spec.methods.items():
-        if method.generator != NOT_IMPLEMENTED:
+        if method.generator not in {NOT_IMPLEMENTED, *DERIVED}:
             facts = names.find(
                 "generators", method.generator, f"{path}: methods.{name}.generator"
             ).facts
@@ -174,10 +179,34 @@ def _check_names(path: Path, spec: TableSpec) -> None:
             raise UserError(
                 f"{path}: models.{name}.metrics: {model.task} has no score {', '.join(wrong) or '(none given)'}; {wanted}"
             )
+    _check_judgement(path, spec)
     if spec.scores:
         _check_scores(spec.scores.metrics)
     for preset_name in spec.presets:
         _check_preset(path, spec, preset_name)
+
+
+def _check_judgement(path: Path, spec: TableSpec) -> None:
+    """Check that the rules of judgement name models, scores that are shown, and methods or arms of the table."""
+    if spec.judgement is None:
+        return
+    where = f"{path}: judgement"
+    for model, metric in spec.judgement.primary.items():
+        if model not in spec.models:
+            raise UserError(
+                f"{where}.primary.{model}: not a model of this table; {nearest(model, spec.models)}"
+            )
+        shown = spec.models[model].metrics or spec.metrics
+        if metric not in shown:
+            raise UserError(
+                f"{where}.primary.{model}: {metric!r} is not among the scores shown; {nearest(metric, shown)}"
+            )
+    known = {*spec.methods, *(entry.arm_name for entry in spec.entries)}
+    for name in spec.judgement.comparisons:
+        if name not in known:
+            raise UserError(
+                f"{where}.comparisons: {name!r} is no method or arm of this table; {nearest(name, known)}"
+            )
 
 
 def _check_scores(metrics: tuple[str, ...]) -> None:
@@ -192,7 +221,8 @@ def _check_scores(metrics: tuple[str, ...]) -> None:
 def _check_preset(path: Path, spec: TableSpec, preset_name: str) -> None:
     """Check the names and arguments that a preset gives."""
     preset, where = spec.presets[preset_name], f"{path}: presets.{preset_name}"
-    methods = {n: m for n, m in spec.methods.items() if m.generator != NOT_IMPLEMENTED}
+    skipped = {NOT_IMPLEMENTED, *DERIVED}
+    methods = {n: m for n, m in spec.methods.items() if m.generator not in skipped}
     known = {*methods, *spec.models}
     known |= {method.generator for method in methods.values()}
     known |= {model.task for model in spec.models.values()}
@@ -216,6 +246,10 @@ def _check_preset(path: Path, spec: TableSpec, preset_name: str) -> None:
     for name, model in spec.models.items():
         entry = names.find("tasks", model.task)
         entry.check(spec.model_arguments(name, preset), f"{path}: {preset_name}: {name}")
+    for name, subset in spec.images.items():
+        for generator, arguments in subset.arguments.items():
+            at = f"{path}: subsets.{name}.arguments"
+            names.find("generators", generator, at).check(arguments, at)
     for number, column in enumerate(spec.entries):
         at = f"{path}: entries[{number}]"
         _try(f"{at}.task", partial(spec.task_spec, column, preset))

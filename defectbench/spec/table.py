@@ -17,6 +17,10 @@ Composite = Literal["none", "improved_poisson", "poisson", "alpha"]
 Positive = Annotated[int, Field(gt=0)]
 ARMS_WITHOUT_METHOD = ("raw", "augment", "ideal")
 Arm = Literal["raw", "augment", "ideal", "enlarge", "synthetic_only", "transfer"]
+MIX, FILTER, REPLAY, FOREIGN = "mix", "filter", "replay", "foreign"
+DERIVED = (MIX, FILTER, REPLAY, FOREIGN)
+"""Words for `generator` of methods that train none: an equal share of several methods' images, what is left of one method's
+images after rules, the training images again with all that is annotated, and a folder of images that another program made."""
 NOT_IMPLEMENTED = "none"
 """Stands for the generator of a method that the paper compares and that does not exist here."""
 
@@ -49,7 +53,9 @@ class ViewSpec(Strict):
 class FitSpec(Strict):
     """Budget and batches of a generator's training."""
 
-    images: Positive  # images seen, over all stages
+    images: (
+        Positive | Mapping[str, Positive]
+    )  # images seen, over all stages; or by the subset learned from
     batch: Positive
     augment: tuple[str, ...] = ()
     balance: Literal["none", "defect"] = "defect"
@@ -100,10 +106,26 @@ class Preset(Strict):
     scores: tuple[str, ...] = ()  # set metrics in place of the table's, e.g. without downloads
 
 
+class RulesSpec(Strict):
+    """Rules that drop synthetic images, in this order; each is switched off by false or null.
+
+    No rule reads validation or test images. `stages/filtering.py` says what each measures.
+    """
+
+    mask: bool = True  # drop images whose mask is empty or unusable
+    on_object: float | None = 0.5  # least share of the mask on the object before a flat background
+    visible: float | None = 10.0  # grey levels that the change from the normal must reach somewhere
+    copies: float | None = 0.25  # least distance to a training image, over the median between those
+    confidence: float | None = None  # share of each defect's images with the least confidence
+
+
 class Method(Strict):
     """A generator under the name that the table prints."""
 
     generator: str  # "none": the paper has it, this suite has not; its cells say "not implemented"
+    of: tuple[str, ...] = ()  # of "mix" and "filter": the methods whose images are taken
+    rules: RulesSpec | None = None  # of "filter"
+    folder: str = ""  # of "foreign": {seed} and {subset} in it are filled in; see --foreign
     arguments: Mapping[str, Any] = Field(default_factory=dict)
     published: str = ""  # its name in published.csv, if that is another
     view: ViewSpec | None = None  # what it learns from, in place of the preset's
@@ -145,6 +167,9 @@ class SubsetSpec(Strict):
     split: str = ""  # the table's by default
     row: bool = True  # whether it is a row of the table
     paper: bool = True  # whether the paper has this row; False for what we add
+    arguments: Mapping[str, Mapping[str, Any]] = Field(
+        default_factory=dict
+    )  # by generator, over the method's, where it learns from this subset alone
 
 
 class EntrySpec(Strict):
@@ -181,6 +206,18 @@ class EntrySpec(Strict):
         return "; ".join(f"{key} {value}" for key, value in told.items() if value)
 
 
+Draw = Literal["once", "train_per_seed", "split_per_seed"]
+
+
+class JudgementSpec(Strict):
+    """Rules by which the table is judged, set down before its runs; part of no job."""
+
+    primary: Mapping[str, str]  # the score that decides, by model
+    gain: str = "a gain is a corrected p below 0.05 over raw"  # what counts as a gain, in words
+    seeds: Annotated[int, Field(ge=2)] = 3  # fewest seeds that a comparison is judged from
+    comparisons: tuple[str, ...] = ()  # methods or arms that are compared with raw; () for all
+
+
 LayoutKey = Literal["dataset", "subset", "model", "label"]
 
 
@@ -206,6 +243,7 @@ class TableSpec(Strict):
     )  # by product; all by default
     regroup: str = ""  # "dt_gan" or a YAML file: coarser classes in place of the dataset's defects
     split: str
+    draw: Draw = "once"  # which sides of the split each seed draws anew: none, train and val, all
     methods: Mapping[str, Method] = Field(default_factory=dict)
     models: Mapping[str, Model] = Field(default_factory=dict)
     entries: tuple[EntrySpec, ...]
@@ -215,6 +253,7 @@ class TableSpec(Strict):
     average_over: Literal["dataset", "table"] = "dataset"  # which subsets it is the mean over
     printed: Mapping[str, PrintedSpec] = Field(default_factory=dict)  # the paper's names of scores
     layout: LayoutSpec = LayoutSpec()
+    judgement: JudgementSpec | None = None
     notes: str = ""
     presets: Mapping[str, Preset]
 
@@ -261,6 +300,30 @@ class TableSpec(Strict):
                 raise ValueError(
                     f"{where}: arm {entry.arm} needs a method, found {entry.method!r}; {nearest(entry.method, self.methods)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _derived_methods_name_methods(self) -> TableSpec:
+        for name, method in self.methods.items():
+            where, wanted = f"methods.{name}", method.generator in {MIX, FILTER}
+            if bool(method.of) != wanted or (method.generator == FILTER and len(method.of) != 1):
+                raise ValueError(
+                    f"{where}: `of` names the methods of mix (two or more) or filter (one), and of no other generator"
+                )
+            if bool(method.rules) != (method.generator == FILTER):
+                raise ValueError(f"{where}: `rules` belongs to generator filter, which needs it")
+            if method.folder and method.generator != FOREIGN:
+                raise ValueError(f"{where}: `folder` belongs to generator foreign")
+            earlier = list(self.methods)[: list(self.methods).index(name)]
+            for member in method.of:
+                if member not in earlier:
+                    raise ValueError(
+                        f"{where}.of: no method {member!r} above this one; {nearest(member, earlier)}"
+                    )
+        for number, entry in enumerate(self.entries):
+            chosen = self.methods.get(entry.method)
+            if chosen and chosen.generator == FOREIGN and (entry.pool or entry.labels):
+                raise ValueError(f"entries[{number}]: a foreign folder takes no pool and no labels")
         return self
 
     @property

@@ -24,6 +24,7 @@ class Context:
         machine: devices and precision, as keyword arguments of `training.Machine`.
         tensorboard: whether fits also write TensorBoard files.
         progress: called with (done, of).
+        foreign: folders of images that another program made, by digest.
     """
 
     store: Store
@@ -31,6 +32,7 @@ class Context:
     machine: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     progress: Progress | None = None
+    foreign: Mapping[str, Path] = field(default_factory=dict)
 
 
 class JobFailed(Exception):
@@ -56,3 +58,17 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def ending(failure: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Say how a job has ended, in the words that its cells in the CSV use, and why.
+
+    Args:
+        failure: what `Store.failure` gives.
+
+    Returns:
+        "done", "failed", or "undefined" where what was asked for does not exist; and the reason.
+    """
+    if failure is None:
+        return "done", ""
+    return "undefined" if failure.get("undefined") else "failed", str(failure["reason"])

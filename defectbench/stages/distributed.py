@@ -25,6 +25,7 @@ from defectbench.config import UserError
 from defectbench.machine import Machine
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context, JobFailed
+from defectbench.stages.surroundings import without_cluster
 from defectbench.stages.training import LAST, Diverged
 
 LOG = "ranks.log"
@@ -104,7 +105,7 @@ def _start(number: int, port: int, job: Job, context: Context, log: int) -> Rank
         pass_fds=[theirs.fileno()],
         start_new_session=True,  # Ctrl-C is the parent's to hear
         env={
-            **os.environ,
+            **without_cluster(os.environ),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "NODE_RANK": "0",

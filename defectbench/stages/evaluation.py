@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +18,18 @@ from defectbench.machine import Machine
 from defectbench.stages.training import (
     CURVES,
     LAST,
+    STATE,
     Diverged,
+    Reached,
     append_curve,
-    make_trainer,
-    peek_clock,
-    quiet_lightning,
+    load_or_set_aside,
+    read_curve,
+    read_reached,
+    restore_curve,
     save_last,
+    save_plain,
     seed_step,
-    trim_curve,
+    train,
 )
 from defectbench.tasks.base import Task
 
@@ -43,7 +46,7 @@ class Inspection:
         reasons: why some of them are NaN, by score.
         remarks: what is odd about the images, one line each.
         validation: scores on the validation images at the chosen step.
-        step: the chosen step.
+        step: the chosen step; 0 of a task that does not learn by steps.
     """
 
     test: Mapping[str, float]
@@ -91,6 +94,16 @@ class Watch(Callback):
         self.folder, self.seed, self.validation = folder, seed, validation
         self.every, self.batch, self.select, self.on_progress = every, batch, select, on_progress
 
+    @property
+    def state_key(self) -> str:
+        """Where a checkpoint keeps `state_dict`."""
+        return STATE
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps beside the weights: the curves up to it, and the step of the best one."""
+        best = load_or_set_aside(self.folder / BEST)
+        return {"curve": read_curve(self.folder), "best": best and int(best["step"])}
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -130,9 +143,7 @@ class Watch(Callback):
             sign = 1 if task.mode == "max" else -1
             if math.isnan(value) or not sign * value > sign * best["value"]:
                 return
-        temporary = self.folder / f".{BEST}.tmp"
-        torch.save({"value": value, "step": step, "state_dict": task.state_dict()}, temporary)
-        os.replace(temporary, best_path)
+        save_plain({"value": value, "step": step, "state_dict": task.state_dict()}, best_path)
 
 
 def train_task(
@@ -154,7 +165,7 @@ def train_task(
         task: freshly built.
         data: one stream named "train".
         folder: where checkpoints, curves and pictures are kept; a killed training goes on from there.
-        steps: optimiser steps.
+        steps: optimiser steps; none are made with a task that does not learn by steps.
         validation: images that choose checkpoint and thresholds.
         test: gives the test images; called once, after the last choice is made.
         evaluate_every: steps between looks at the validation images.
@@ -167,12 +178,47 @@ def train_task(
     """
     machine = machine or Machine()
     folder.mkdir(parents=True, exist_ok=True)
+    if task.by_steps:
+        step = _by_steps(
+            task, data, folder, steps, validation, evaluate_every, select, machine, on_progress
+        )
+    else:
+        step = 0
+        task.to("cuda" if machine.on_cuda else "cpu")
+        images = batches(data.streams["train"].images, max(data.batch, 16))
+        task.learn((tensor_tree(part, lambda t: t.to(task.device)) for part in images), data.seed)
+    if machine.on_cuda:
+        task.to("cuda")
+    found: dict[str, float] = {}
+    if len(validation):
+        measure(task, validation, max(data.batch, 16))
+        task.calibrate()
+        found = task.scores()
+    tested = test()
+    measure(task, tested, max(data.batch, 16))
+    scores = task.scores()
+    details = task.details(folder)
+    remarks = remarks_on(data.streams["train"].images, tested, task.defects, data.batch)
+    return Inspection(scores, details, dict(task.reasons), remarks, found, step)
+
+
+def _by_steps(
+    task: Task,
+    data: DefectData,
+    folder: Path,
+    steps: int,
+    validation: ImageSet,
+    evaluate_every: int,
+    select: str,
+    machine: Machine,
+    on_progress: Callable[[int, int], None] | None,
+) -> int:
+    """Train by optimiser steps, going on from `last.ckpt` if there is one; give the chosen step, whose state the task has."""
     last = folder / LAST
-    reached = peek_clock(last) if last.exists() else None
-    if reached:
-        trim_curve(folder / CURVES, 0, reached["step"])
+    reached = _reached(folder)
+    restore_curve(folder, reached)
     task.clock.enter(0, steps)
-    if reached and reached["step"] >= steps:
+    if reached and reached.step >= steps:
         content = torch.load(last, map_location="cpu", weights_only=True)
         task.load_state_dict(content["state_dict"])
     else:
@@ -187,29 +233,27 @@ def train_task(
             select=select,
             on_progress=on_progress,
         )
-        with quiet_lightning():
-            trainer = make_trainer(machine, [watch], max_epochs=1)
-            trainer.fit(
-                task, datamodule=data, ckpt_path=last if reached else None, weights_only=True
-            )
+        train(task, data, machine, watch, last if reached else None)
     step = steps
     if select == "best" and (folder / BEST).exists():
         best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
         task.load_state_dict(best["state_dict"])
         step = int(best["step"])
-    if machine.on_cuda:
-        task.to("cuda")
-    found: dict[str, float] = {}
-    if len(validation):
-        measure(task, validation, max(data.batch, 16))
-        task.calibrate()
-        found = task.scores()
-    tested = test()
-    measure(task, tested, max(data.batch, 16))
-    scores = task.scores()
-    details = task.details(folder)
-    remarks = remarks_on(data.streams["train"].images, tested, task.defects, data.batch)
-    return Inspection(scores, details, dict(task.reasons), remarks, found, step)
+    return step
+
+
+def _reached(folder: Path) -> Reached | None:
+    """Read how far a training had come; without the best checkpoint that it had found, it begins anew."""
+    reached = read_reached(folder)
+    lost = reached is not None and reached.best is not None
+    if lost and load_or_set_aside(folder / BEST) is not None:
+        return reached
+    if lost:
+        (folder / LAST).unlink(missing_ok=True)
+        reached = None
+    if reached is None:
+        (folder / BEST).unlink(missing_ok=True)
+    return reached
 
 
 def remarks_on(train: ImageSet, test: ImageSet, defects: Sequence[str], batch: int) -> list[str]:

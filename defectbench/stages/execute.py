@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from defectbench.config import UserError
+from defectbench.machine import uses_cuda
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context, JobFailed, disk_error, threads
 from defectbench.stages.fit import fit
 from defectbench.stages.prepare import prepare_images
 from defectbench.stages.sample import sample
 from defectbench.stages.score import score
+from defectbench.stages.select import read_foreign, select
 from defectbench.stages.task import train_and_test
 from defectbench.store.provenance import provenance
 
@@ -23,6 +25,8 @@ STAGES: Mapping[str, Stage] = {
     "prepare": prepare_images,
     "fit": fit,
     "sample": sample,
+    "select": select,
+    "foreign": read_foreign,
     "score": score,
     "task": train_and_test,
 }
@@ -33,11 +37,13 @@ def execute(job: Job, context: Context) -> None:
     """Do a job and write its result or its failure; afterwards one of the two exists.
 
     Raises:
-        UserError: the disk is full or cannot be written; nothing finished is lost.
+        UserError: the disk is full or cannot be written, or the device is not there; nothing finished is lost.
     """
     from defectbench.data.streams.arms import NothingToAdd
     from defectbench.stages.training import Diverged
 
+    # A device that is not there is no job's fault.
+    uses_cuda(str(context.machine.get("accelerator", "auto")))
     store = context.store
     with store.claim(job) as mine:
         if not mine:

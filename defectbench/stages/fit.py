@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from defectbench import names
+from defectbench.files import replacing
 from defectbench.rng import derive
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
     A fit with a parent `shared` goes on where that one ended, as if it had trained these stages itself.
     """
-    import torch
-
     from defectbench.data.cache.prepare import Prepared
     from defectbench.data.streams.module import (
         DefectData,
@@ -42,11 +40,18 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     )
     from defectbench.machine import Machine
     from defectbench.stages.fit_checks import check_fit, trained_labels
-    from defectbench.stages.training import LAST, fit_generator, initialised, save_generator
+    from defectbench.stages.training import (
+        LAST,
+        fit_generator,
+        initialised,
+        read_reached,
+        save_generator,
+    )
 
     machine = Machine(**context.machine)
     last = folder / LAST
-    if "shared" in job.parents and machine.rank is None and not last.exists():
+    begun = read_reached(folder) is not None
+    if "shared" in job.parents and machine.rank is None and not begun:
         _take_up(job.parents["shared"], folder, context.store)
     if machine.devices > 1 and machine.rank is None:
         from defectbench.stages.distributed import fit_on_devices
@@ -73,9 +78,9 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             **spec["arguments"],
         ),
     )
-    streams = [Stream(defects, "defect", view, tuple(spec["augment"]), spec["balance"])]
-    if len(normals):
-        streams.append(Stream(normals, "normal", View(), tuple(spec["augment"])))
+    augment = tuple(spec["augment"])
+    streams = [Stream(defects, "defect", view, augment, spec["balance"])]
+    streams += [Stream(normals, "normal", View(), augment)] if len(normals) else []
     data = DefectData(streams, batch=spec["batch"], seed=derive(spec["seed"], "fit"))
     if not last.exists():
         some = normals.subset(np.arange(min(len(normals), 1000))) if len(normals) else defects
@@ -104,8 +109,7 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     }
     if shared:
         if machine.leads:
-            content = torch.load(last, map_location="cpu", weights_only=True)
-            torch.save({"state_dict": content["state_dict"]}, folder / SHARED)
+            _save_shared(last, folder / SHARED)
     else:
         told["view"] = {"name": view.name, "background": view.background, "dilate": view.dilate}
         told["mask_sources"] = masks
@@ -116,14 +120,23 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     return told
 
 
-def _take_up(shared: str, folder: Path, store: Store) -> None:
-    """Put the end of the shared stages where a fit looks for its own last checkpoint, and their curves with it."""
-    from defectbench.stages.training import CURVES, LAST
+def _save_shared(last: Path, path: Path) -> None:
+    """Keep weights and clock of the last checkpoint, without its optimisers."""
+    import torch
 
-    for source, name in ((CURVES, CURVES), (SHARED, LAST)):  # the checkpoint last: it says "begun"
-        temporary = folder / f".{name}.tmp"
-        shutil.copyfile(store.folder(shared) / source, temporary)
-        os.replace(temporary, folder / name)
+    from defectbench.stages.training import STATE, save_plain
+
+    content = torch.load(last, map_location="cpu", weights_only=True)
+    kept = {STATE: content.get("callbacks", {}).get(STATE, {})}
+    save_plain({"state_dict": content["state_dict"], "callbacks": kept}, path)
+
+
+def _take_up(shared: str, folder: Path, store: Store) -> None:
+    """Put the end of the shared stages, which holds their curves, where a fit looks for its own last checkpoint."""
+    from defectbench.stages.training import LAST
+
+    with replacing(folder / LAST) as temporary:
+        shutil.copyfile(store.folder(shared) / SHARED, temporary)
 
 
 def _background(view: Mapping[str, Any], defects: Any, choose: Callable[[Any], int]) -> int:

@@ -1,8 +1,8 @@
-"""What is known to go wrong before a generator is trained: refused by name while nothing is lost."""
+"""What is known to go wrong before a generator or a task is trained: refused by name while nothing is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from defectbench import names
@@ -55,6 +55,29 @@ def check_fit(
         raise UserError(
             f"{where}: no training image of a defect has a mask; {why}"
             + (": take the view `full`" if contents else " masks: leave it out")
+        )
+
+
+def check_task(name: str, needs: Collection[str], prepared: Prepared) -> None:
+    """Refuse images without the truth that a task learns and is tested by.
+
+    Args:
+        name: of the task.
+        needs: its fact of that name: "mask", "boxes", any of which will do; none is fine.
+        prepared: the real images.
+
+    Raises:
+        UserError: no defective image has a mask, nor a box where boxes will do.
+    """
+    if not needs:
+        return
+    rows = prepared.rows(defective=True)
+    masked = bool((prepared.table["mask_pixels"].to_numpy()[rows] > 0).any())
+    boxes = prepared.boxes if "boxes" in needs else None
+    if not masked and not (boxes and any(len(boxes[row]) for row in rows)):
+        raise UserError(
+            f"{prepared.dataset}: {name} learns from {' or '.join(sorted(needs))} of defects, and its images have none; "
+            "leave it out of the rows of this dataset"
         )
 
 

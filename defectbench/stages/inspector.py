@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import torch
 from defectbench import names
 from defectbench.batch import to_float
 from defectbench.config import UserError
+from defectbench.stages.training import save_plain
 
 if TYPE_CHECKING:
     from defectbench.features.images import Pixels
@@ -27,9 +27,7 @@ def save_task(task: Task, name: str, path: Path) -> None:
     """Write a trained task: plain values and tensors only, whole or not at all."""
     arguments = json.loads(json.dumps(dict(task.hparams)))
     state = {k: v.cpu() if torch.is_tensor(v) else v for k, v in task.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.tmp")
-    torch.save({"task": name, "arguments": arguments, "state_dict": state}, temporary)
-    os.replace(temporary, path)
+    save_plain({"task": name, "arguments": arguments, "state_dict": state}, path)
 
 
 def load_task(folder: Path) -> Task:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +12,7 @@ from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError
+from defectbench.files import tell_damage
 from defectbench.plan.job import Job
 from defectbench.rng import derive
 from defectbench.stages.context import Context, JobFailed
@@ -20,7 +23,7 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.cache.prepare import prepare
     from defectbench.data.cache.windows import MIN_DEFECT
     from defectbench.data.files.leaks import leaks
-    from defectbench.data.splitting.splits import at_most, split
+    from defectbench.data.splitting.splits import at_most, ignores_groups, split
     from defectbench.standin import write_standin
     from defectbench.standin.order import Order
 
@@ -32,6 +35,7 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if "stand_in" in spec:
         drawn = dict(spec["stand_in"])
         drawn["seed"] = derive(drawn["seed"], "stand-in", product)
+        _drop_torn_standin(folder / "raw")
         order = Order(products=[product], **drawn)
         root = write_standin(spec["dataset"], folder / "raw", order)
     else:
@@ -46,9 +50,13 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     known = manifest.table["defects"].map(lambda found: set(found) <= set(wanted))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what a rule warns of is found and told below
-        manifest = split(replace(manifest.where(known), defects=wanted), spec["split"])
+        manifest = split(
+            replace(manifest.where(known), defects=wanted), spec["split"], **_split_seeds(spec)
+        )
     if spec["limit"]:
-        manifest = at_most(manifest, spec["limit"])
+        taken_by = _split_seeds(spec).get("validation_seed", 0)
+        by_image = "draw" in spec or ignores_groups(spec["split"])
+        manifest = at_most(manifest, spec["limit"], taken_by, by_image=by_image)
     prepared = prepare(
         manifest,
         folder / "cache",
@@ -69,6 +77,32 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "stand_in": manifest.stand_in,
         "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
     }
+
+
+def _split_seeds(spec: Mapping[str, Any]) -> dict[str, int]:
+    """Give the seeds of a split: none, where all seeds of a table share it.
+
+    With `train_per_seed` the test images stay; which others train, and in which order `real: N` takes them, follows from
+    the seed. With `split_per_seed` the test images do too.
+    """
+    if "draw" not in spec:
+        return {}
+    seed = derive(spec["draw"]["seed"], "draw")
+    seeds = {"validation_seed": seed}
+    return seeds if spec["draw"]["anew"] == "train_per_seed" else {"seed": seed, **seeds}
+
+
+def _drop_torn_standin(raw: Path) -> None:
+    """Delete a stand-in of this job whose marker was cut short: drawing refuses folders that hold something else."""
+    from defectbench.data.files.scanning import STANDIN_MARKER
+
+    marker = raw / STANDIN_MARKER
+    try:
+        json.loads(marker.read_text())
+    except (OSError, ValueError):
+        if raw.exists():
+            tell_damage(marker, "no marker of a stand-in", f"{raw.name}/ is drawn again")
+            shutil.rmtree(raw)
 
 
 def _counts(prepared: Any) -> dict[str, int]:

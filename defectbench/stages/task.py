@@ -10,6 +10,8 @@ from defectbench import names
 from defectbench.plan.job import Job
 from defectbench.rng import derive
 from defectbench.stages.context import Context
+from defectbench.stages.select import told_funnel
+from defectbench.store.jobs import Store
 
 
 def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
@@ -19,6 +21,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.streams.module import DefectData, ImageSet, Stream
     from defectbench.machine import Machine
     from defectbench.stages.evaluation import plain, train_task
+    from defectbench.stages.fit_checks import check_task
     from defectbench.stages.inspector import WEIGHTS, save_task
     from defectbench.stages.training import initialised
 
@@ -27,12 +30,18 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     synthetic = None
     if "synthetic" in job.parents:
         synthetic = Prepared.open(store.folder(job.parents["synthetic"]) / "cache")
+    held = None
+    if "held" in job.parents:
+        held = Prepared.open(store.folder(job.parents["held"]) / "cache")
     cls = names.find("tasks", spec["task"]).load()
+    check_task(spec["task"], cls.needs, real)
     chosen = training_set(
         spec["arm"],
         real,
         synthetic,
         needs_masks=bool(cls.needs & {"mask", "boxes"}),
+        held_back=held,
+        per_defect=spec.get("per_defect"),
         normals=spec["normals"],
         ratio=spec["ratio"],
         seed=spec["seed"],
@@ -74,9 +83,10 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "metrics": plain(found.test),
         "details": {score: plain(by_class) for score, by_class in found.details.items()},
         "reasons": dict(found.reasons),
-        "remarks": list(found.remarks),
+        "remarks": [*found.remarks, *_told_funnel(job, store)],
         "validation": plain(found.validation),
         "chosen_step": found.step,
+        "inspector": task.describe(),
         "better": json.loads(json.dumps(dict(cls.better))),
         "parameters": sum(weight.numel() for weight in task.parameters()),
         "counts": {
@@ -86,3 +96,10 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             "test": len(real.rows(split="test", defective=with_normals)),
         },
     }
+
+
+def _told_funnel(job: Job, store: Store) -> list[str]:
+    """Say how many synthetic images their rules left, if there were rules."""
+    made = store.result(job.parents["synthetic"]) if "synthetic" in job.parents else None
+    funnel = made.get("funnel") if made else None
+    return [f"synthetic images: {told_funnel(dict(funnel))}"] if funnel else []

@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
+import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,24 @@ from lightning import Callback, LightningModule, Trainer
 
 from defectbench import names
 from defectbench.data.streams.module import DefectData
+from defectbench.files import replacing, set_aside, write_text
 from defectbench.generators.base import Generator
 from defectbench.machine import Machine
 from defectbench.rng import derive
+from defectbench.stages.surroundings import alone, environment_of, leave_signals
 
 CURVES = "losses.csv"
 LAST = "last.ckpt"
+STATE = "defectbench"
+"""Key under which `last.ckpt` keeps what is not in the module: see `Loop.state_dict`."""
 
 
 class Diverged(Exception):
     """A loss or a weight became NaN or infinite; the job fails with this reason, others go on."""
+
+
+class Short(Exception):
+    """A training ended before its clock reached its budget; another try may not."""
 
 
 def seed_step(seed: int, stage: int, step: int, rank: int) -> None:
@@ -71,24 +80,33 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def make_trainer(machine: Machine, callbacks: list[Callback], **options: Any) -> Trainer:
-    """Build a Trainer that does nothing of its own: no logger, no bar, no checkpoints, no sanity check.
+    """Build a Trainer that does nothing of its own: no logger, no bar, no checkpoints, no sanity check, no signals.
+
+    Build and use it inside `alone`, so that no cluster and no variable of Lightning's changes it.
 
     Args:
         machine: devices and precision.
         callbacks: ours.
         options: further arguments of `lightning.Trainer`.
     """
-    from lightning.fabric.plugins.environments import LightningEnvironment
-
     if machine.on_cuda:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
     many = machine.devices > 1
+    with alone(ranks=many):
+        trainer = _trainer(machine, many, callbacks, options)
+    leave_signals(trainer)
+    return trainer
+
+
+def _trainer(
+    machine: Machine, many: bool, callbacks: list[Callback], options: Mapping[str, Any]
+) -> Trainer:
     return Trainer(
         accelerator="gpu" if machine.on_cuda else "cpu",
         devices=machine.devices,
         strategy="ddp_find_unused_parameters_true" if many else "auto",
-        plugins=[LightningEnvironment()] if many else None,  # whatever cluster this machine is of
+        plugins=[environment_of(machine.devices)],  # whatever cluster this machine is of
         precision=machine.resolved_precision(),
         logger=False,
         enable_checkpointing=False,
@@ -99,6 +117,32 @@ def make_trainer(machine: Machine, callbacks: list[Callback], **options: Any) ->
         callbacks=callbacks,
         **options,
     )
+
+
+def train(
+    module: Any, data: DefectData, machine: Machine, callback: Callback, resume: Path | None
+) -> None:
+    """Train a module until its clock reaches its budget, whatever scheduler or launcher is around.
+
+    Args:
+        module: a generator or task whose clock has been entered.
+        data: its streams.
+        machine: devices and precision.
+        callback: ours.
+        resume: a `last.ckpt` to go on from.
+
+    Raises:
+        Short: the training ended before its budget.
+    """
+    with quiet_lightning(), alone(ranks=machine.devices > 1):
+        trainer = make_trainer(machine, [callback], max_epochs=1)
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    clock = module.clock
+    if not clock.finished:
+        raise Short(
+            f"training ended after {clock.images} of {clock.budget} images (stage {clock.stage}); "
+            "nothing is recorded of it, run it again"
+        )
 
 
 class Loop(Callback):
@@ -135,6 +179,15 @@ class Loop(Callback):
 
             self._writer = SummaryWriter(str(folder / "tensorboard"))
 
+    @property
+    def state_key(self) -> str:
+        """Where a checkpoint keeps `state_dict`."""
+        return STATE
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps beside the weights: the curves up to it."""
+        return {"curve": read_curve(self.folder)}
+
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -154,10 +207,10 @@ class Loop(Callback):
             self._write_curves(trainer, module)
         due = before // self.checkpoint_every != clock.images // self.checkpoint_every
         if due or clock.finished:
-            save_last(trainer, self.folder)
             if self.on_checkpoint and trainer.is_global_zero:
                 with torch.random.fork_rng():
                     self.on_checkpoint(module)
+            save_last(trainer, self.folder)  # last: what it makes needless has been done
 
     def _write_curves(self, trainer: Trainer, module: Generator) -> None:
         values = {name: float(value) for name, value in module.losses.items()}
@@ -181,8 +234,7 @@ class Loop(Callback):
 def append_curve(path: Path, row: dict[str, float | int]) -> None:
     """Append a line to a CSV of losses, long form: stage, step, images, loss, value.
 
-    A resumed fit rewrites lines of steps that it repeats: lines at or after `row`'s step are dropped on resume by
-    `trim_curve`.
+    A resumed fit writes the lines of steps that it repeats again: `restore_curve` drops them.
     """
     fresh = not path.exists()
     with path.open("a", newline="") as file:
@@ -194,32 +246,86 @@ def append_curve(path: Path, row: dict[str, float | int]) -> None:
                 writer.writerow([row["stage"], row["step"], row["images"], name, f"{value:.6g}"])
 
 
-def trim_curve(path: Path, stage: int, step: int) -> None:
-    """Drop lines of a loss curve after (stage, step) and a torn last line, so that a resumed fit does not repeat them."""
-    if not path.exists():
-        return
-    lines = path.read_text().splitlines()
-    kept = lines[:1]
-    for line in lines[1:]:
-        cells = line.split(",")
-        if len(cells) == 5 and (int(cells[0]), int(cells[1])) <= (stage, step):
-            kept.append(line)
-    path.write_text("\n".join(kept) + "\n")
+def read_curve(folder: Path) -> str:
+    """Give the losses written so far; "" if there are none."""
+    path = folder / CURVES
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def save_last(trainer: Trainer, folder: Path) -> None:
-    """Write `last.ckpt` under a temporary name and rename it, so that a kill leaves the old one whole."""
-    temporary = folder / f".{LAST}.tmp"
-    trainer.save_checkpoint(temporary)
-    if trainer.is_global_zero:
-        os.replace(temporary, folder / LAST)
+    """Write `last.ckpt` whole or not at all: a kill leaves the old one."""
+    if not trainer.is_global_zero:
+        trainer.save_checkpoint(folder / LAST)  # takes part; the first process alone writes
+        return
+    with replacing(folder / LAST) as temporary:
+        trainer.save_checkpoint(temporary)
 
 
-def peek_clock(checkpoint: Path) -> dict[str, int]:
-    """Read the clock of a checkpoint."""
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    state: dict[str, int] = content["state_dict"]["clock._extra_state"]
-    return state
+@dataclass(frozen=True)
+class Reached:
+    """How far a training had come at its last checkpoint.
+
+    Attributes:
+        stage: of the clock.
+        step: of the clock.
+        images: of the clock.
+        curve: the losses up to there; None if the checkpoint does not say them.
+        best: step of the best checkpoint of a task so far; None where there was none.
+    """
+
+    stage: int
+    step: int
+    images: int
+    curve: str | None
+    best: int | None = None
+
+
+def read_reached(folder: Path) -> Reached | None:
+    """Read how far a training had come; a damaged `last.ckpt` is set aside, and the training begins anew.
+
+    Args:
+        folder: of the job.
+
+    Returns:
+        None if there is no checkpoint to go on from.
+    """
+    content = load_or_set_aside(folder / LAST)
+    if content is None:
+        return None
+    clock = content["state_dict"]["clock._extra_state"]
+    kept = content.get("callbacks", {}).get(STATE, {})
+    return Reached(
+        stage=clock["stage"],
+        step=clock["step"],
+        images=clock["images"],
+        curve=kept.get("curve"),
+        best=kept.get("best"),
+    )
+
+
+def load_or_set_aside(path: Path) -> dict[str, Any] | None:
+    """Read a checkpoint of ours, its tensors memory-mapped; one that is damaged is set aside.
+
+    Returns:
+        None if there is none, or none that can be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content["state_dict"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as why:
+        set_aside(path, f"{path.stat().st_size} bytes, {why}")
+        return None
+    return dict(content)
+
+
+def restore_curve(folder: Path, reached: Reached | None) -> None:
+    """Put the losses as they were at the last checkpoint: without later steps, and whole if they were torn."""
+    if reached is None or reached.curve == "":
+        (folder / CURVES).unlink(missing_ok=True)
+    elif reached.curve is not None:
+        write_text(folder / CURVES, reached.curve)
 
 
 def initialised(seed: int, build: Callable[[], Any]) -> Any:
@@ -280,20 +386,24 @@ def fit_generator(
     )
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / LAST
-    reached = peek_clock(last) if last.exists() else None
-    if reached and machine.leads:
-        trim_curve(folder / CURVES, reached["stage"], reached["step"])
-    for number, stage in enumerate(generator.stages(images)[:stages]):
-        if reached and (number < reached["stage"]):
+    reached = read_reached(folder)
+    if machine.leads:
+        restore_curve(folder, reached)
+    plan = generator.stages(images)[:stages]
+    for number, stage in enumerate(plan):
+        if reached and (number < reached.stage):
             continue
         steps = math.ceil(stage.images / data.batch)
         generator.clock.enter(number, steps * data.batch)
         generator.enter(stage)
         resume = None
-        if reached and number == reached["stage"]:
-            if reached["images"] >= generator.clock.budget:
+        if reached and number == reached.stage:
+            if reached.images >= generator.clock.budget:
                 content = torch.load(last, map_location="cpu", weights_only=True)
                 generator.load_state_dict(content["state_dict"])
+                if number == len(plan) - 1 and on_checkpoint and machine.leads:
+                    with torch.random.fork_rng():
+                        on_checkpoint(generator)  # what it finds is part of the result
                 continue
             resume = last
         data.begin(stage.name, stage.streams, steps, lambda: generator.clock.step)
@@ -309,9 +419,7 @@ def fit_generator(
         )
         if machine.on_cuda:
             generator.to(memory_format=torch.channels_last)
-        with quiet_lightning():
-            trainer = make_trainer(machine, [loop], max_epochs=1)
-            trainer.fit(generator, datamodule=data, ckpt_path=resume, weights_only=True)
+        train(generator, data, machine, loop, resume)
     check_finite(generator)
     generator.eval()
     return generator
@@ -329,18 +437,20 @@ def save_generator(
     The arguments go through JSON, so that only plain values can get in.
     """
     arguments = json.loads(json.dumps(dict(generator.hparams)))
-    temporary = path.with_name(f".{path.name}.tmp")
-    torch.save(
-        {
-            "generator": name,
-            "revision": generator.revision,
-            "arguments": arguments,
-            "view": dict(view or {"name": "full", "background": 0, "dilate": 0}),
-            "trained": list(generator.defects if trained is None else trained),
-            "state_dict": {
-                k: v.cpu() if torch.is_tensor(v) else v for k, v in generator.state_dict().items()
-            },
+    content = {
+        "generator": name,
+        "revision": generator.revision,
+        "arguments": arguments,
+        "view": dict(view or {"name": "full", "background": 0, "dilate": 0}),
+        "trained": list(generator.defects if trained is None else trained),
+        "state_dict": {
+            k: v.cpu() if torch.is_tensor(v) else v for k, v in generator.state_dict().items()
         },
-        temporary,
-    )
-    os.replace(temporary, path)
+    }
+    save_plain(content, path)
+
+
+def save_plain(content: Mapping[str, Any], path: Path) -> None:
+    """Write plain values and tensors whole or not at all; the bytes do not depend on the file's name."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(dict(content), file)

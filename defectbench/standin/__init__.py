@@ -17,6 +17,7 @@ from defectbench.config import UserError
 from defectbench.data.files.scanning import wanted
 from defectbench.names import find
 from defectbench.standin.order import Order
+from defectbench.standin.writing import begin
 
 FOLDER = "folder"
 """The user's own folder has no layout of its own: its stand-in is MVTec AD's, by default of wood alone."""
@@ -27,7 +28,8 @@ def write_standin(name: str, out: Path, order: Order) -> Path:
 
     Args:
         name: the dataset's name, e.g. `mvtec_ad`. An installed package gives the writer of its own dataset under the
-            entry-point group `defectbench.standins`: a module with `write(out, order)`.
+            entry-point group `defectbench.standins`: a module with `write(out, order)`, which draws `order.products` into
+            the folder, marked already.
         out: folder to write; it becomes what a user would point the adapter's `scan` at.
         order: size, counts, seed, products.
 
@@ -40,10 +42,13 @@ def write_standin(name: str, out: Path, order: Order) -> Path:
     if name == FOLDER:
         order = replace(order, products=["wood"] if order.products is None else order.products)
         name = "mvtec_ad"
-    elif order.products is not None:
-        dataset = find("datasets", name).load()
-        wanted(dataset.products, order.products, dataset.title)
-    return Path(_writer(name).write(out, order))
+    writer, dataset = _writer(name), find("datasets", name).load()
+    chosen = wanted(dataset.products, order.products, dataset.title)
+    begin(
+        out, dataset.folder, replace(order, products=chosen if len(dataset.products) > 1 else None)
+    )
+    writer.write(out, replace(order, products=chosen))
+    return out
 
 
 def _writer(name: str) -> Any:

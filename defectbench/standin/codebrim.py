@@ -16,10 +16,9 @@ import numpy as np
 
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.codebrim import CODEBRIM, DEFECTS, FOLDERS, LABELS, PRODUCT, SPLITS
-from defectbench.standin import defects as paintings
-from defectbench.standin import writing
+from defectbench.standin import drawing, writing
 from defectbench.standin.order import LEAST, Order
-from defectbench.standin.shares import allot, beside
+from defectbench.standin.writing import allot, beside
 
 ROOT: Final = "classification_dataset_balanced"
 BACKGROUND: Final = (2185, 150, 150)
@@ -56,18 +55,14 @@ class Crop:
         return f"image_{self.photograph:07d}_crop_{self.number:07d}.png"
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: sides of crops lie between 0.6 and 1.5 of it, pixels; `normals`: crops in `train/background`; `val` and `test` get them in the published ratio besides; `defective`: crops drawn for each of the five defects, over the three splits; some have further defects.
-
-    Returns:
-        `out`.
+    `size`: sides of crops lie between 0.6 and 1.5 of it, pixels.
+    `normals`: crops in `train/background`; `val` and `test` get them in the published ratio besides.
+    `defective`: crops drawn for each of the five defects, over the three splits; some have further defects.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    writing.begin(out, CODEBRIM.folder, order)
     root = out / ROOT
     plain = [normals, *(beside(normals, BACKGROUND[0], n) for n in BACKGROUND[1:])]
     written: dict[str, list[Crop]] = {folder: [] for folder in FOLDERS}
@@ -94,7 +89,6 @@ def write(out: Path, order: Order) -> Path:
     litter = out / "__MACOSX" / ROOT
     litter.mkdir(parents=True, exist_ok=True)
     (litter / "._train.png").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
-    return out
 
 
 def _labels(split: str, count: int, seed: int) -> list[tuple[str, ...]]:
@@ -125,7 +119,7 @@ def _draw(folder: Path, crops: list[Crop], size: int, seed: int) -> None:
         x = int(rng.integers(2 * size - width + 1))
         image: Pixels = photograph[y : y + height, x : x + width].copy()
         for defect in crop.defects:
-            image, _ = paintings.add(PRODUCT, defect, image, rng)
+            image, _ = drawing.add(PRODUCT, defect, image, rng)
         writing.save(folder / crop.name, image)
 
 

@@ -8,12 +8,11 @@ from typing import Final
 import numpy as np
 
 from defectbench.data.files.decoding import Pixels
-from defectbench.data.files.scanning import wanted
 from defectbench.datasets.dagm2007 import DAGM2007, DEFECT, PRODUCTS, SPLITS
 from defectbench.standin import writing
-from defectbench.standin.defects import weak_ellipse
+from defectbench.standin.defects.dagm import weak_ellipse
 from defectbench.standin.order import Order
-from defectbench.standin.shares import allot
+from defectbench.standin.writing import allot
 
 DOUBLED: Final = PRODUCTS[6:]
 """Classes written as `Class7/Class7`, as zips of single classes unpack."""
@@ -21,19 +20,15 @@ TINY: Final = "Class8"
 """Its last mask has two pixels; the published masks of this class go down to that."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: image side, pixels; `normals`: normal images in each `Train`; `Test` gets as many, as published; `defective`: defective images of each class, half of them in `Train`.
-
-    Returns:
-        `out`.
+    `size`: image side, pixels.
+    `normals`: normal images in each `Train`; `Test` gets as many, as published.
+    `defective`: defective images of each class, half of them in `Train`.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = wanted(PRODUCTS, order.products, DAGM2007.title)
-    writing.begin(out, DAGM2007.folder, order, chosen)
+    chosen = order.products or ()
     for product in chosen:
         folder = out / product / product if product in DOUBLED else out / product
         parts = allot(defective, (1, 1))
@@ -42,23 +37,21 @@ def write(out: Path, order: Order) -> Path:
         for split, count in zip(SPLITS, parts, strict=True):
             taken, numbers = numbers[: normals + count], numbers[normals + count :]
             _write_split(folder / split, product, size, seed, taken[:normals], taken[normals:])
-    return out
 
 
 def _write_split(
     folder: Path, product: str, size: int, seed: int, normal: list[int], defective: list[int]
 ) -> None:
     """Write one split; its numbers interleave with those of the other."""
-    drawing = f"dagm_{product.removeprefix('Class')}"
     rows = {}
     for i, number in enumerate(normal):
         rng = writing.stream(seed, DAGM2007.folder, product, folder.name, "normal", i)
-        image = writing.normal(drawing, size, rng)
+        image = writing.normal(product, size, rng)
         writing.save(folder / f"{number:04d}.PNG", writing.grey(image))
         rows[number] = f"{number}\t0\t{number:04d}.PNG\t0\t0"
     for i, number in enumerate(defective):
         rng = writing.stream(seed, DAGM2007.folder, product, folder.name, DEFECT, i)
-        image, mask = writing.defective(drawing, DEFECT, size, rng)
+        image, mask = writing.defective(product, DEFECT, size, rng)
         label = f"{number:04d}_label.PNG"
         last = product == TINY and i and i == len(defective) - 1
         writing.save(folder / f"{number:04d}.PNG", writing.grey(image))

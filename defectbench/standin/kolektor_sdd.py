@@ -9,10 +9,9 @@ import numpy as np
 
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.kolektor_sdd import DEFECT, PRODUCT, KolektorSDD
-from defectbench.standin import defects as paintings
-from defectbench.standin import writing
+from defectbench.standin import drawing, writing
 from defectbench.standin.order import Order
-from defectbench.standin.shares import oblong
+from defectbench.standin.writing import oblong
 
 PARTS: Final = 8
 HEIGHT: Final = 1250
@@ -21,18 +20,14 @@ FIRST_ITEM: Final = 21
 """This item is always written, whole: the publishers' loader leaves out its `Part7`."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: square root of an image's area, pixels; images are upright, 2.5 times as high as wide; `normals`: normal images; there is no published split; `defective`: defective images, spread over the items.
-
-    Returns:
-        `out`.
+    `size`: square root of an image's area, pixels; images are upright, 2.5 times as high as wide.
+    `normals`: normal images; there is no published split.
+    `defective`: defective images, spread over the items.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    writing.begin(out, KolektorSDD.folder, order)
     total = normals + defective
     items = _items(total)
     places = [
@@ -46,7 +41,6 @@ def write(out: Path, order: Order) -> Path:
             item
         ]  # which view has the defect differs from item to item
         _write_view(out / f"kos{item:02d}", view, item, (item, part) in marked, size, seed)
-    return out
 
 
 def _items(total: int) -> dict[int, int]:
@@ -72,7 +66,7 @@ def _write_view(folder: Path, view: int, item: int, marked: bool, size: int, see
     image = _lit(surface[top : top + height], rng)
     mask = np.zeros((height, width), np.uint8)
     if marked:
-        image, found = paintings.add(PRODUCT, DEFECT, image, rng)
+        image, found = drawing.add(PRODUCT, DEFECT, image, rng)
         mask = np.asarray(found, dtype=np.uint8)
     writing.save(folder / f"Part{view}.jpg", writing.grey(image))
     writing.save_mask(folder / f"Part{view}_label.bmp", mask)

@@ -12,7 +12,7 @@ from defectbench.data.files.scanning import GOOD
 from defectbench.datasets.kolektor_sdd2 import DEFECT, PRODUCT, KolektorSDD2
 from defectbench.standin import writing
 from defectbench.standin.order import LEAST, Order
-from defectbench.standin.shares import allot, beside, oblong
+from defectbench.standin.writing import allot, beside, oblong
 
 HEIGHT: Final = 630
 WIDTH: Final = 230
@@ -21,19 +21,15 @@ FIRST: Final = {"train": 10000, "test": 20000}
 PICKLE: Final = b"stand-in of a split file: no pickle, and not to be opened\n"
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: square root of an image's area, pixels; images are upright, about 2.7 times as high as wide; `normals`: normal images in `train`; `test` gets them in the published ratio besides; `defective`: defective images, in `train` and `test` in the published ratio.
-
-    Returns:
-        `out`.
+    `size`: square root of an image's area, pixels; images are upright, about 2.7 times as high as wide.
+    `normals`: normal images in `train`; `test` gets them in the published ratio besides.
+    `defective`: defective images, in `train` and `test` in the published ratio.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
     name = KolektorSDD2.folder
-    writing.begin(out, name, order)
     published = {
         key: KolektorSDD2.counts[f"{PRODUCT}/{key}"] for key in (f"train/{GOOD}", f"test/{GOOD}")
     }
@@ -60,4 +56,3 @@ def write(out: Path, order: Order) -> Path:
                 for file in (stem, f"{stem}_GT"):
                     shutil.copyfile(out / split / f"{file}.png", out / split / f"{file} (copy).png")
     (out / "split_weakly_16.pyb").write_bytes(PICKLE)
-    return out

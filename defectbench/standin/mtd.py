@@ -10,7 +10,7 @@ import numpy as np
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.mtd import COUNTS, FREE, GAP, MTD, PRODUCT
 from defectbench.standin import writing
-from defectbench.standin.defects import LEAST_AREA
+from defectbench.standin.drawing import LEAST_AREA
 from defectbench.standin.order import LEAST, Order
 
 EXPOSURES: Final = 6
@@ -21,18 +21,14 @@ MARGIN: Final = 3
 """Pixels by which the cut-outs of a tile differ."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: images have this side on average, pixels; a tile's own sides lie between 0.6 and 1.5 of it; `normals`: images in `MT_Free`; there is no published split; `defective`: images in every other folder.
-
-    Returns:
-        `out`.
+    `size`: images have this side on average, pixels; a tile's own sides lie between 0.6 and 1.5 of it.
+    `normals`: images in `MT_Free`; there is no published split.
+    `defective`: images in every other folder.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    writing.begin(out, MTD.folder, order)
     frame = 400
     for name in COUNTS:
         count = normals if name == FREE else defective
@@ -57,7 +53,6 @@ def write(out: Path, order: Order) -> Path:
     (out / "README.md").write_text(
         "Drawn by defectbench in the layout of Magnetic Tile Defects; not its images.\n"
     )
-    return out
 
 
 def _draw_tile(name: str, size: int, rng: np.random.Generator) -> tuple[Pixels, Pixels]:

@@ -14,19 +14,15 @@ GREY: Final = frozenset({"grid", "screw", "zipper"})
 NOTE: Final = "Drawn by defectbench in the layout of MVTec AD; not its images.\n"
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: image side, pixels; `normals`: images in each `train/good`; `test/good` gets a fifth of that besides; `defective`: images of each defect type.
-
-    Returns:
-        `out`.
+    `size`: image side, pixels.
+    `normals`: images in each `train/good`; `test/good` gets a fifth of that besides.
+    `defective`: images of each defect type.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = writing.drawable(MVTecAD.products, order.products, MVTecAD.title)
-    writing.begin(out, MVTecAD.folder, order, chosen)
+    chosen = order.products or ()
     for product in chosen:
         folder = out / product
 
@@ -44,4 +40,3 @@ def write(out: Path, order: Order) -> Path:
                 writing.save_mask(folder / "ground_truth" / defect / f"{i:03d}_mask.png", mask)
         for name in ("license.txt", "readme.txt"):
             (folder / name).write_text(NOTE)
-    return out

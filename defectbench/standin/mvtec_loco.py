@@ -13,7 +13,7 @@ from defectbench.data.files.scanning import GOOD
 from defectbench.datasets.mvtec_loco import TYPES, MVTecLOCO
 from defectbench.standin import writing
 from defectbench.standin.order import Order
-from defectbench.standin.shares import beside, oblong
+from defectbench.standin.writing import beside, oblong
 
 SIDES: Final = {
     "breakfast_box": (1280, 1600),
@@ -27,19 +27,15 @@ VALUES: Final = {"screw_bag": (236, 255)}
 """Grey values of an image's first and second mask; 255 elsewhere."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: square root of an image's area, pixels; sides are in the published ratio; `normals`: images in each `train/good`; `validation/good` and `test/good` get them in the published ratio besides; `defective`: images of each of the two anomaly types.
-
-    Returns:
-        `out`.
+    `size`: square root of an image's area, pixels; sides are in the published ratio.
+    `normals`: images in each `train/good`; `validation/good` and `test/good` get them in the published ratio besides.
+    `defective`: images of each of the two anomaly types.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = writing.drawable(MVTecLOCO.products, order.products, MVTecLOCO.title)
-    writing.begin(out, MVTecLOCO.folder, order, chosen)
+    chosen = order.products or ()
     for product in chosen:
         shape = oblong(size, *SIDES[product])
         published = [MVTecLOCO.counts[f"{product}/{s}/{GOOD}"] for s in ("train", "val", "test")]
@@ -56,7 +52,6 @@ def write(out: Path, order: Order) -> Path:
                 writing.save(out / product / "test" / kind / f"{i:03d}.png", image)
                 _save_masks(out / product / "ground_truth" / kind / f"{i:03d}", mask, product, i)
         _save_config(out / product)
-    return out
 
 
 def _save_masks(folder: Path, mask: Pixels, product: str, index: int) -> None:

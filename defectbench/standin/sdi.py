@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from defectbench.data.files.decoding import Pixels
-from defectbench.data.files.scanning import wanted
-from defectbench.datasets.sdi import PRODUCTS, SDI, SPLITS, TYPES
+from defectbench.datasets.sdi import SDI, SPLITS, TYPES
 from defectbench.standin import writing
 from defectbench.standin.order import LEAST, Order
-from defectbench.standin.shares import allot
+from defectbench.standin.writing import allot
 
 CODES: Final = {"scratches": "sc", "spots": "sp"}
 SIDES: Final = {"A": 423, "B": 301, "C": 256}
@@ -23,24 +22,20 @@ SHARES: Final = (58, 15, 35)
 """Of a product's images of one type: the fewest for training that were published, and what is held out of all."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: image side of product A, pixels; the others are smaller or larger as published; `normals`: images in each `A_ok`; they have no split; `defective`: images of each type and product over the three splits, one at least in each.
-
-    Returns:
-        `out`.
+    `size`: image side of product A, pixels; the others are smaller or larger as published.
+    `normals`: images in each `A_ok`; they have no split.
+    `defective`: images of each type and product over the three splits, one at least in each.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = wanted(PRODUCTS, order.products, SDI.title)
-    writing.begin(out, SDI.folder, order, chosen)
+    chosen = order.products or ()
     root = out / "SDI_DATASET_v1"
     for product in chosen:
         for i in range(normals):
             rng = writing.stream(seed, SDI.folder, product, "ok", i)
-            image = writing.normal(f"sdi_{product.lower()}", _side(product, i, size), rng)
+            image = writing.normal(product, _side(product, i, size), rng)
             _save(root / f"{product}_ok" / f"{product}_ok_{i + 1:05d}.jpg", image, product)
         if defective:
             _write_defective(root / f"{product}_nok", product, size, max(defective, 3), seed)
@@ -48,7 +43,6 @@ def write(out: Path, order: Order) -> Path:
         folder = root / "A_nok"
         twin = sorted((folder / "test/spots").iterdir())[-1]
         shutil.copyfile(folder / "train/scratches/A_sc_train_00001.jpg", twin)
-    return out
 
 
 def _write_defective(folder: Path, product: str, size: int, count: int, seed: int) -> None:
@@ -57,7 +51,7 @@ def _write_defective(folder: Path, product: str, size: int, count: int, seed: in
             for i in range(share):
                 rng = writing.stream(seed, SDI.folder, product, split, kind, i)
                 side = _side(product, i, size)
-                image, _ = writing.defective(f"sdi_{product.lower()}", kind, side, rng)
+                image, _ = writing.defective(product, kind, side, rng)
                 name = f"{product}_{CODES[kind]}_{split}_{i + 1:05d}.jpg"
                 _save(folder / split / kind / name, image, product)
 

@@ -11,10 +11,9 @@ import numpy as np
 
 from defectbench.data.files.decoding import Pixels
 from defectbench.datasets.visa import CLASSES, VisA
-from defectbench.standin import defects as paintings
-from defectbench.standin import writing
+from defectbench.standin import drawing, writing
 from defectbench.standin.order import Order
-from defectbench.standin.shares import allot, beside
+from defectbench.standin.writing import allot, beside
 
 ROWS = list[tuple[str, str, str]]
 SETUPS: Final = {"2cls_fewshot": (20, 80), "2cls_highshot": (60, 40)}
@@ -25,19 +24,15 @@ SECOND_EVERY: Final = 3
 """Every third anomalous image has a second class."""
 
 
-def write(out: Path, order: Order) -> Path:
-    """Write the stand-in into `out`.
+def write(out: Path, order: Order) -> None:
+    """Write the stand-in.
 
-    Args:
-        out: folder to write.
-        order: `size`: image side, pixels; `normals`: normal images for training per object; a ninth of that besides for testing, as published; `defective`: anomalous images of each class; every third has another class besides.
-
-    Returns:
-        `out`.
+    `size`: image side, pixels.
+    `normals`: normal images for training per object; a ninth of that besides for testing, as published.
+    `defective`: anomalous images of each class; every third has another class besides.
     """
     size, normals, defective, seed = order.size, order.normals, order.defective, order.seed
-    chosen = writing.drawable(VisA.products, order.products, VisA.title)
-    writing.begin(out, VisA.folder, order, chosen)
+    chosen = order.products or ()
     splits: dict[str, list[tuple[str, ...]]] = {setup: [] for setup in ("1cls", *SETUPS)}
     for product in chosen:
         plain = _write_normal(out, product, size, normals + beside(normals, 900, 100), seed)
@@ -53,7 +48,6 @@ def write(out: Path, order: Order) -> Path:
         _write_csv(
             out / f"split_csv/{setup}.csv", ("object", "split", "label", "image", "mask"), rows
         )
-    return out
 
 
 def _write_normal(out: Path, product: str, size: int, count: int, seed: int) -> ROWS:
@@ -68,7 +62,7 @@ def _write_normal(out: Path, product: str, size: int, count: int, seed: int) -> 
 
 def _write_anomalous(out: Path, product: str, size: int, count: int, seed: int) -> ROWS:
     """Write the anomalous images of an object, its classes in turn."""
-    classes, rows = [c for c in CLASSES[product] if c in paintings.names(product)], []
+    classes, rows = [c for c in CLASSES[product] if c in drawing.names(product)], []
     for i in range(count):
         for k, first in enumerate(classes):
             number = i * len(classes) + k
@@ -93,7 +87,7 @@ def _draw(
     image = writing.normal(product, scale * size, rng)
     ids = np.zeros(image.shape[:2], np.uint8)
     for name in names:
-        image, mask = paintings.add(product, name, image, rng)
+        image, mask = drawing.add(product, name, image, rng)
         ids[mask] = CLASSES[product].index(name) + 1
     if scale == 1:
         return image, ids

@@ -20,8 +20,7 @@ from defectbench.config import UserError, nearest
 from defectbench.data.files.decoding import Pixels
 from defectbench.data.files.scanning import STANDIN_MARKER, mark_standin
 from defectbench.rng import numpy_rng
-from defectbench.standin import defects as paintings
-from defectbench.standin import textures
+from defectbench.standin import drawing
 from defectbench.standin.order import LEAST, Order
 
 Size = int | tuple[int, int]
@@ -30,17 +29,13 @@ ATTEMPTS: Final = 10
 """Images drawn before a defect is given up that finds no room."""
 
 
-def begin(out: Path, dataset: str, order: Order, products: Sequence[str] | None = None) -> Path:
+def begin(out: Path, dataset: str, order: Order) -> None:
     """Make ready a folder for a stand-in and mark it as one.
 
     Args:
         out: the folder; may exist if it is empty or holds the same stand-in, which is drawn over.
         dataset: name of the dataset.
-        order: size, counts and seed.
-        products: which products are drawn, where the dataset has several.
-
-    Returns:
-        `out`.
+        order: size, counts, seed, and which products, where the dataset has several.
 
     Raises:
         UserError: the folder holds something else, cannot be written, or an option is out of range.
@@ -53,9 +48,8 @@ def begin(out: Path, dataset: str, order: Order, products: Sequence[str] | None 
                 f"stand-in of {dataset}: {name}={getattr(order, name)}; wants 0 or more"
             )
     said: dict[str, object] = {"dataset": dataset, **asdict(order)}
-    del said["products"]
-    if products is not None:
-        said["products"] = list(products)
+    if order.products is None:
+        del said["products"]
     try:
         there = sorted(p.name for p in out.iterdir()) if out.exists() else []
         if there:
@@ -65,7 +59,6 @@ def begin(out: Path, dataset: str, order: Order, products: Sequence[str] | None 
         raise UserError(
             f"{out}: cannot be written ({error.strerror}); name another folder"
         ) from None
-    return out
 
 
 def _check_same(out: Path, said: dict[str, object]) -> None:
@@ -79,30 +72,14 @@ def _check_same(out: Path, said: dict[str, object]) -> None:
         )
 
 
-def drawable(known: Iterable[str], asked: Iterable[str] | None, dataset: str) -> list[str]:
-    """Choose the products to draw, in the order of `known`: those asked for, or all for which there is a drawing.
-
-    Raises:
-        UserError: a product is asked for that is unknown or cannot be drawn.
-    """
-    there = [product for product in known if product in textures.PRODUCTS]
-    wanted = there if asked is None else list(asked)
-    for product in wanted:
-        if product not in there:
-            raise UserError(
-                f"stand-in of {dataset}: cannot draw {product!r}; {nearest(product, there)}"
-            )
-    return [product for product in there if product in wanted]
-
-
 def stream(seed: int, *names: str | int) -> np.random.Generator:
     """Give the random numbers of one image."""
     return numpy_rng(seed, "stand-in", *names)
 
 
 def normal(product: str, size: Size, rng: np.random.Generator) -> Pixels:
-    """Draw a normal image: (H, W, 3) uint8. `product` is a name that `standin.textures` knows."""
-    return textures.draw(product, size, rng)
+    """Draw a normal image: (H, W, 3) uint8. `product` is a name that `drawing` knows."""
+    return drawing.draw(product, size, rng)
 
 
 def defective(
@@ -117,15 +94,15 @@ def defective(
         UserError: a defect is unknown or finds no room at this size.
     """
     names = [defects] if isinstance(defects, str) else list(defects)
-    for name in set(names) - set(paintings.names(product)):
-        raise UserError(f"cannot draw {name!r}; {nearest(name, paintings.names(product))}")
+    for name in set(names) - set(drawing.names(product)):
+        raise UserError(f"cannot draw {name!r}; {nearest(name, drawing.names(product))}")
     trouble = ""
     for _ in range(ATTEMPTS):
-        image = textures.draw(product, size, rng)
+        image = drawing.draw(product, size, rng)
         whole = np.zeros(image.shape[:2], dtype=np.uint8)
         try:
             for name in names:
-                image, mask = paintings.add(product, name, image, rng)
+                image, mask = drawing.add(product, name, image, rng)
                 whole |= np.asarray(mask > 0, dtype=np.uint8)
         except ValueError as error:  # a small part leaves no room: another one may
             trouble = str(error)
@@ -161,3 +138,30 @@ def save_mask(path: Path, mask: npt.NDArray[np.uint8], value: int = 255) -> Path
 def held_out(normals: int) -> int:
     """Say how many normal images the test split gets beside `normals` for training: a fifth, at least 2."""
     return max(2, round(0.2 * normals)) if normals else 0
+
+
+def allot(total: int, weights: Sequence[int]) -> list[int]:
+    """Divide a number in the ratio of published numbers; each share gets one at least where the total allows.
+
+    Largest remainders, the first of equals first, so that shares only grow with the total where weights are equal.
+    """
+    exact = [total * weight / sum(weights) for weight in weights]
+    shares = [int(value) for value in exact]
+    order = sorted(range(len(weights)), key=lambda i: (shares[i] - exact[i], i))
+    for i in order[: total - sum(shares)]:
+        shares[i] += 1
+    while total >= len(weights) and 0 in shares:
+        shares[shares.index(max(shares))] -= 1
+        shares[shares.index(0)] += 1
+    return shares
+
+
+def beside(train: int, published_train: int, published_other: int) -> int:
+    """Say how many images another split gets beside `train`, in the ratio of the published numbers; one at least."""
+    return max(1, round(train * published_other / published_train)) if train else 0
+
+
+def oblong(size: int, height: int, width: int) -> tuple[int, int]:
+    """Scale published sides so that the area is `size` squared: (H, W) in pixels, neither side under the least."""
+    ratio = (height / width) ** 0.5
+    return max(LEAST, round(size * ratio)), max(LEAST, round(size / ratio))

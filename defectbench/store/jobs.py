@@ -12,28 +12,27 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from defectbench.config import UserError
+from defectbench.files import DAMAGED, clear_unfinished, set_aside, write_text
 from defectbench.plan.job import Job
 
 State = Literal["waiting", "running", "done", "failed"]
 LEASE_SECONDS = 120.0
 HEARTBEAT_SECONDS = 20.0
+NOTES = frozenset(
+    {"job.json", "result.json", "failed.json", "lease.json", "error.log", "ranks.log"}
+)
+"""Files of a job's folder that are no part of what the job made."""
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -51,6 +50,17 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path}: corrupt ({error}); delete the folder {path.parent} and run again to redo this job alone"
         ) from None
     return content
+
+
+def made(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Walk through what a job made: names relative to its folder, with `/`, in order, and paths."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "tensorboard")
+        here = Path(place)
+        for name in sorted(files):
+            note = here == folder and (name in NOTES or name == ".lock")
+            if not note and not name.endswith((".tmp", ".lock")) and DAMAGED not in name:
+                yield (here / name).relative_to(folder).as_posix(), here / name
 
 
 class Store:
@@ -122,8 +132,58 @@ class Store:
         return age < LEASE_SECONDS
 
     def finish(self, job: Job, result: Mapping[str, Any]) -> None:
-        """Write the result: the job is done from here on."""
-        write_json(self.folder(job.id) / "result.json", result)
+        """Write the result, with the sizes of the files that the job made: the job is done from here on."""
+        folder = self.folder(job.id)
+        sizes = {name: path.stat().st_size for name, path in made(folder)}
+        write_json(folder / "result.json", {**result, "files": sizes})
+
+    def mend(self, jobs: Iterable[str]) -> None:
+        """Let jobs be done again of which a file is damaged: a note that is no JSON, or a file of another size than it had.
+
+        What is damaged is named and set aside in the job's folder. A file that is missing is no damage: it was deleted
+        by somebody, who may not need it.
+
+        Args:
+            jobs: their ids.
+        """
+        for job in jobs:
+            if self._damages(job):
+                self._mend(job)
+
+    def _damages(self, job: str) -> dict[Path, str]:
+        """Find the damaged files of a job that is done or has failed, with what is wrong with them."""
+        folder = self.folder(job)
+        result = folder / "result.json"
+        found = {}
+        for note in (result, folder / "failed.json"):
+            try:
+                content = read_json(note) if note.exists() else {}
+            except UserError:
+                found[note] = f"no JSON, {note.stat().st_size} bytes"
+                continue
+            if note == result and (sizes := content.get("files")):
+                for name, path in made(folder):
+                    size = path.stat().st_size
+                    if sizes.get(name, size) != size:
+                        found[path] = f"{size} bytes, it had {sizes[name]}"
+        return found
+
+    def _mend(self, job: str) -> None:
+        from filelock import FileLock, Timeout
+
+        folder = self.folder(job)
+        try:
+            with FileLock(str(folder / ".lock"), timeout=0):
+                found = self._damages(job)  # another process may have been faster
+                if not found:
+                    return
+                result = folder / "result.json"
+                if result not in found:
+                    result.unlink(missing_ok=True)
+                for path, why in found.items():
+                    set_aside(path, why, folder)
+        except Timeout:
+            return  # who holds the job does it again
 
     def fail(self, job: Job, reason: str, *, repeats: bool, undefined: bool = False) -> None:
         """Write why a job failed.
@@ -177,6 +237,7 @@ class Store:
             if (folder / "result.json").exists() or (folder / "failed.json").exists():
                 yield False
                 return
+            clear_unfinished(folder)
             write_json(folder / "job.json", job.to_json())
             stop = threading.Event()
             beat = threading.Thread(target=self._heartbeat, args=(lease, stop), daemon=True)

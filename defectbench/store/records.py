@@ -7,12 +7,11 @@ are, job lines hold the numbers, failure lines the reasons.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from defectbench.config import UserError
+from defectbench.files import DAMAGED, tell_damage, write_text
 from defectbench.plan.plan import Plan
 from defectbench.store.jobs import Store
 
@@ -25,19 +24,33 @@ def records_path(out: Path, table: str, preset: str) -> Path:
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read the lines of a records file.
 
-    Raises:
-        UserError: a line is not a JSON object.
+    A line that is damaged is named, moved to `NAME.damaged`, and not among them: a run of the table writes it again from
+    the store.
     """
-    lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    lines: list[dict[str, Any]] = []
+    kept: list[str] = []
+    damaged: dict[int, str] = {}
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line:
+            continue
         try:
             content = json.loads(line)
             content["kind"]
         except (ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{path}: line {number} is not a record; restore the file (it is only ever added to)"
-            ) from None
+            damaged[number] = line
+            continue
+        kept.append(line)
         lines.append(content)
+    if damaged:
+        aside = path.with_name(path.name + DAMAGED)
+        with aside.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in damaged.values())
+        write_text(path, "".join(f"{line}\n" for line in kept))
+        which = ", ".join(map(str, damaged))
+        tell_damage(
+            path, f"line {which} is no record", f"moved to {aside.name}; run its table again"
+        )
     return lines
 
 
@@ -46,11 +59,8 @@ def append_records(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     new = [json.dumps(line, sort_keys=True) for line in lines]
     if not new:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     old = path.read_text(encoding="utf-8") if path.exists() else ""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(old + "\n".join(new) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, old + "\n".join(new) + "\n")
 
 
 def update_records(path: Path, plan: Plan, store: Store) -> list[dict[str, Any]]:
@@ -64,6 +74,14 @@ def update_records(path: Path, plan: Plan, store: Store) -> list[dict[str, Any]]
     Returns:
         all its lines.
     """
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):  # several runs may end at once
+        return _update(path, plan, store)
+
+
+def _update(path: Path, plan: Plan, store: Store) -> list[dict[str, Any]]:
     lines = read_records(path) if path.exists() else []
     plans = [line for line in lines if line["kind"] == "plan"]
     jobs = {line["id"] for line in lines if line["kind"] == "job"}
@@ -77,7 +95,8 @@ def update_records(path: Path, plan: Plan, store: Store) -> list[dict[str, Any]]
             continue
         result = store.result(key)
         if result:
-            new.append({"kind": "job", **result})
+            told = {name: value for name, value in result.items() if name != "files"}
+            new.append({"kind": "job", **told})
             continue
         failure = store.failure(key)
         if failure and failures.get(key) != failure["reason"]:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from defectbench.batch import Batch
+from defectbench.nn.pretrained import origins
 from defectbench.nn.training.clock import Clock
 from defectbench.nn.training.optimisers import lightning_optimisers, make_optimiser
+from defectbench.tasks.parts.encoders import FROM_SCRATCH, Treatment
 
 
 class Task(LightningModule, ABC):
     """Learns to inspect from batches and reports scores.
 
     Subclasses take keyword-only plain arguments; `size`, `defects` and `products` come from the data, `steps` from the
-    table. They call `self.save_hyperparameters()` first; `optimizer`, `lr`, `momentum`, `weight_decay`, `schedule` and
-    `warmup` are arguments of each, with defaults of its own.
+    table. They call `self.save_hyperparameters()` first. Of one that learns by optimiser steps `optimizer`, `lr`, `momentum`,
+    `weight_decay`, `schedule` and `warmup` are arguments, with defaults of its own.
 
     The loop of an evaluation: `loss` per training batch; every so often `measure` over the validation images, then
     `calibrate` and `scores`; the best state by `monitor` is kept; at the very end `measure` over validation and
-    `calibrate`, then `measure` over the test images, `scores` and `details`.
+    `calibrate`, then `measure` over the test images, `scores` and `details`. A task that does not learn by steps
+    (`by_steps` is False) gets all training images at once, by `learn` in place of `loss`; the rest is the same.
     """
 
+    by_steps: ClassVar[bool] = True
+    """Whether it learns by optimiser steps on batches (`loss`), or from one look at all training images (`learn`)."""
+
     needs: ClassVar[frozenset[str]]
-    """What a training image must bring besides its label: of "mask", "boxes"."""
+    """What a training image must bring besides its label, any one of these: "mask", "boxes"."""
     monitor: ClassVar[str]
     """The score by which the validation data choose the checkpoint."""
     mode: ClassVar[Literal["max", "min"]] = "max"
@@ -55,26 +62,62 @@ class Task(LightningModule, ABC):
         self.size, self.defects, self.products = size, tuple(defects), tuple(products)
         self.steps = steps
         self.clock = Clock()
+        self.treatment: Treatment = FROM_SCRATCH
+        """How the encoder trains; subclasses set it where they have a pretrained one."""
         self.reasons: dict[str, str] = {}
         """Why scores of the last `scores()` are NaN, by score."""
 
-    @abstractmethod
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a task that lacks the way to learn that it claims."""
+        super().__init_subclass__(**options)
+        way = "loss" if cls.by_steps else "learn"
+        if getattr(cls, way) is getattr(Task, way):
+            raise TypeError(f"{cls.__name__}: by_steps is {cls.by_steps}, so it must define {way}")
+
     def loss(self, batch: Batch) -> Tensor:
-        """Give the training loss of a batch, a scalar."""
+        """Give the training loss of a batch, a scalar; only of a task that learns by steps."""
+        raise NotImplementedError
+
+    def learn(self, batches: Iterator[Batch], seed: int) -> None:
+        """Learn from all training images, each shown once and in order; only of a task that does not learn by steps.
+
+        Args:
+            batches: the images, as they are: no augmentation, no balance.
+            seed: of whatever is drawn.
+        """
+        raise NotImplementedError
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         """Train on one batch with automatic optimisation."""
         return self.loss(batch)
 
+    def encoder(self) -> nn.Module | None:
+        """Give the part that `treatment` is about; None where all parts train alike."""
+        return None
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; an encoder whose statistics stay fixed keeps its batch normalisation in evaluation mode."""
+        super().train(mode)
+        if mode:
+            self.treatment.hold_statistics(self.encoder())
+        return self
+
+    def describe(self) -> dict[str, Any]:
+        """Say for the record what this inspector is made of, as plain values."""
+        found = [asdict(origin) for origin in origins(self)]
+        return {"weights": found, "encoder": asdict(self.treatment)} if found else {}
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Give the optimiser that the arguments name, and its per-step schedule."""
-        given = self.hparams
+        given, part = self.hparams, self.encoder()
         optimiser = make_optimiser(
             given["optimizer"],
             self.parameters(),
             lr=given["lr"],
             momentum=given["momentum"],
             weight_decay=given["weight_decay"],
+            slow=part.parameters() if part is not None and self.treatment.rate != 1 else (),
+            slow_rate=self.treatment.rate,
         )
         return lightning_optimisers(optimiser, given["schedule"], self.steps, given["warmup"])
 

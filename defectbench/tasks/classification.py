@@ -19,15 +19,20 @@ from defectbench.metrics import pixel
 from defectbench.metrics.false_alarms import false_alarms
 from defectbench.metrics.labels import balanced_accuracy
 from defectbench.nn.blocks.timm_networks import build_features
+from defectbench.nn.pretrained import LITE0
 from defectbench.nn.training.gradient_reversal import GradientReversal
+from defectbench.nn.training.gradient_reversal import source_loss as source_loss_of
 from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
 from defectbench.tasks.parts import confusion
 from defectbench.tasks.parts.batch_augment import augment as augment_batch
 from defectbench.tasks.parts.batch_augment import check as check_augmentations
+from defectbench.tasks.parts.encoders import Treatment, norm_of, treatment_of
 from defectbench.tasks.parts.measured import Measured, evaluating, finite
 
 NORMAL = "normal"
+USUAL = Treatment(rate=0.0, statistics="fixed", channels_last=True)
+"""For pretrained networks (docs/tasks.md)."""
 SOURCE_WIDTH = 256  # hidden units of the source head; neither paper gives them
 
 
@@ -69,16 +74,24 @@ class Classification(Task):
         defects: Sequence[str],
         products: Sequence[str],
         steps: int,
-        model: str = "resnet34",  # Defect-GAN section 4.2
+        model: str | None = None,
         width: float = 1.0,
         pretrained: bool = False,
-        norm: Literal["group", "batch"] = "group",
+        weights: str | None = None,
+        norm: Literal["group", "batch"] | None = None,
+        encoder_rate: float | None = None,
+        encoder_statistics: Literal["train", "fixed"] | None = None,
+        channels_last: bool | None = None,
+        dropout: float = 0.0,
         multi_label: bool = False,
         normal_class: bool = True,
         threshold: Literal["half", "validation"] = "half",  # CODEBRIM's code: 0.5
         augment: Sequence[Literal["traditional", "cutout", "cutmix", "mixup"]] = (),
         source_head: Literal["none", "ganin", "constant"] = "none",
         source_strength: float = 1.0,
+        source_loss: Literal["all", "within_class"] = "all",
+        class_weights: Literal["none", "balanced"] = "none",
+        choose: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy",
         optimizer: OptimiserName = "adamw",
         lr: float = 1e-3,
         momentum: float = 0.9,
@@ -93,21 +106,33 @@ class Classification(Task):
             defects: names of the K defects.
             products: names of the products.
             steps: optimiser steps of the whole training.
-            model: any network of timm, e.g. "resnet34", "resnet50", "densenet121".
+            model: any network of timm, e.g. "resnet34", "resnet50", "densenet121"; None takes "resnet34" (Defect-GAN section
+                4.2), with `weights` "tf_efficientnet_lite0".
             width: factor on the channels of a ResNet.
-            pretrained: load ImageNet weights; wants norm "batch".
-            norm: "group" makes training and evaluation alike and is better on few images; "batch" is the papers'.
+            pretrained: load ImageNet weights by timm; wants norm "batch".
+            weights: first weights by nn/pretrained.py: "imagenet", "random" or a file; None leaves it to `pretrained`.
+            norm: "group" makes training and evaluation alike and is better on few images; "batch" is the papers'; None
+                takes what suits `weights`.
+            encoder_rate: factor on lr for all but the head, 0 freezes it; None takes 0 with pretrained weights, 1 without.
+            encoder_statistics: of the network's batch normalisation in training: "train", of the batch, or "fixed"; None
+                takes "fixed" with pretrained weights.
+            channels_last: memory layout; None takes it where `weights` is given.
+            dropout: share of the features that a training step leaves out before the head.
             multi_label: one sigmoid per class instead of one softmax over all.
             normal_class: whether "normal" is a class beside the defects; without it a normal image is an error.
             threshold: of multi-label probabilities: 0.5, or each class's best F1 on the validation images.
             augment: "traditional", "cutout", "cutmix", "mixup", in the order of application.
             source_head: "none", or the schedule of the reversal's strength: "ganin" or "constant".
             source_strength: the largest strength of the reversal.
+            source_loss: "all" compares all real images with all synthetic ones (the papers); "within_class" those of one
+                class with one another, so that the source says nothing about the class (docs/tasks.md).
+            class_weights: "balanced" lets every class of a batch weigh the same in the loss.
+            choose: the score by which the validation images choose the checkpoint.
             optimizer: "adamw", "adam" or "sgd".
             lr: peak learning rate.
             momentum: of SGD.
             weight_decay: of the optimiser.
-            schedule: "cosine", "step" or "constant".
+            schedule: "cosine", "one_cycle", "step" or "constant".
             warmup: fraction of the steps with a rising learning rate.
 
         Raises:
@@ -125,12 +150,35 @@ class Classification(Task):
             raise UserError(f"threshold {threshold!r}; known: half, validation")
         if source_head not in {"none", "ganin", "constant"}:
             raise UserError(f"source_head {source_head!r}; known: none, ganin, constant")
+        if source_loss not in {"all", "within_class"}:
+            raise UserError(f"source_loss {source_loss!r}; known: all, within_class")
+        if class_weights not in {"none", "balanced"}:
+            raise UserError(f"class_weights {class_weights!r}; known: none, balanced")
+        if choose not in {"accuracy", "balanced_accuracy", "macro_f1"}:
+            raise UserError(f"choose {choose!r}; known: accuracy, balanced_accuracy, macro_f1")
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout {dropout}: want a share in [0, 1)")
         check_augmentations(augment)
+        self.monitor = choose  # type: ignore[misc]  # of this inspector, over the class's
+        self.source_loss, self.class_weights = source_loss, class_weights
         self.multi_label, self.normal_class, self.threshold = multi_label, normal_class, threshold
         self.augment = tuple(augment)
-        self.network, features = build_features(
-            model, width=width, norm=norm, pretrained=pretrained
+        self.treatment = treatment_of(
+            weights,
+            rate=encoder_rate,
+            statistics=encoder_statistics,
+            channels_last=channels_last,
+            usual=USUAL,
         )
+        self.network, features = build_features(
+            model or ("resnet34" if weights is None else LITE0),
+            width=width,
+            norm=norm_of(norm, weights or ("imagenet" if pretrained else None)),
+            pretrained=pretrained,
+            weights=weights,
+        )
+        self.treatment.apply(self.network, self.network)
+        self.dropout = dropout
         self.head = nn.Linear(features, len(self.classes))
         self.reversal: GradientReversal | None = None
         self.source: nn.Module | None = None
@@ -148,8 +196,12 @@ class Classification(Task):
 
     def forward(self, image: Tensor) -> Tensor:
         """Give the logits (B, C) of images (B, 3, H, W) in [-1, 1]."""
-        logits: Tensor = self.head(self.network(image))
+        logits: Tensor = self.head(self.network(self.treatment.lay_out(image)))
         return logits
+
+    def encoder(self) -> nn.Module | None:
+        """Give all but the heads."""
+        return self.network
 
     def targets(self, batch: Batch) -> Tensor:
         """Give what is true of the images, (B, C) in {0, 1}; one class per row unless multi-label.
@@ -183,21 +235,23 @@ class Classification(Task):
         known = torch.cat([self.targets(batch), source], dim=1)
         image, known = augment_batch(batch["image"], known, self.augment, torch.default_generator)
         target, source = known[:, :-1], known[:, -1]
-        features = self.network(image)
+        features = self.network(self.treatment.lay_out(image))
+        if self.dropout:
+            features = F.dropout(features, self.dropout, self.training)
         logits = self.head(features).float()
+        weight = balanced(target) if self.class_weights == "balanced" else None
         if self.multi_label:
-            loss = F.binary_cross_entropy_with_logits(logits, target)
-        else:
+            loss = F.binary_cross_entropy_with_logits(logits, target, weight)
+        elif weight is None:
             loss = F.cross_entropy(logits, target)
+        else:
+            loss = -(weight * target * logits.log_softmax(1)).sum(1).mean()
         if self.source is None or self.reversal is None:
             return loss
         progress = min(self.clock.step / self.steps, 1.0)
         guess = self.source(self.reversal(features, progress)).float()[:, 0]  # (B,)
-        real, synthetic = (1 - source).sum(), source.sum()
-        both = ((real > 0) & (synthetic > 0)).float()
-        as_synthetic = (source * F.softplus(-guess)).sum() / synthetic.clamp(min=1e-6)
-        as_real = ((1 - source) * F.softplus(guess)).sum() / real.clamp(min=1e-6)
-        return loss + 0.5 * both * (as_real + as_synthetic)
+        groups = target if self.source_loss == "within_class" else None
+        return loss + source_loss_of(guess, source, groups)
 
     def measure(self, batch: Batch) -> None:
         """Keep the probability of every class, float32, with what is true.
@@ -292,3 +346,18 @@ class Classification(Task):
         self.per_class = {
             name: float(value) for name, value in zip(self.classes, values, strict=True)
         }
+
+
+def balanced(target: Tensor) -> Tensor:
+    """Give every class of a batch the same weight, and the batch that of its size.
+
+    Args:
+        target: (B, C) in [0, 1].
+
+    Returns:
+        (B, C) factors; the sum of `factors * target` over a class is the same for each that occurs, B over all.
+    """
+    share = target.sum(0)  # (C,)
+    there = share > 0
+    factor = target.sum() / (there.sum() * share.clamp(min=1e-6))
+    return (there * factor).expand_as(target)

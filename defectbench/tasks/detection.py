@@ -5,33 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.imaging.components import boxes as boxes_of
 from defectbench.metrics.false_alarms import false_alarms
+from defectbench.nn.pretrained import LITE0
 from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
 from defectbench.tasks.parts import matching
-from defectbench.tasks.parts.detectors import Detector, OneStage, Target
+from defectbench.tasks.parts.average_precision import mean_average_precision
+from defectbench.tasks.parts.detectors import MOST_DETECTIONS, Detector, OneStage, Target
+from defectbench.tasks.parts.encoders import Treatment, norm_of, treatment_of
 from defectbench.tasks.parts.measured import Measured, evaluating, finite
+
+USUAL = Treatment(rate=0.3, statistics="train", channels_last=True)
+"""For pretrained backbones (docs/tasks.md)."""
 
 
 class Detection(Task):
     """Finds defects as boxes: YOLO11, RetinaNet or FCOS.
 
-    The true boxes are those of the connected components of the mask; their class is the defect of the image, the first one
-    if it has several.
+    The true boxes of an image are its annotated ones, each with its own class. Where it has none they are those of the
+    connected components of the mask; their class is the defect of the image, the first one if it has several.
 
     `precision` and `recall` are at IoU 0.5 and at the confidence with the best mean F1 on the images that `calibrate`
     sees, means over the classes that occur.
+
+    An image may have 100 detections, as COCO's, or as many as the fullest image seen so far has boxes, if that is more;
+    the record says how many.
     """
+
+    revision: ClassVar[int] = 2
 
     needs: ClassVar[frozenset[str]] = frozenset({"mask", "boxes"})
     monitor: ClassVar[str] = "map50"
@@ -51,6 +61,7 @@ class Detection(Task):
         "min_area": 4,
     }
     confidence: Tensor
+    most: Tensor
 
     def __init__(
         self,
@@ -60,11 +71,15 @@ class Detection(Task):
         products: Sequence[str],
         steps: int,
         model: str = "yolo11n",
-        backbone: str = "resnet18",
+        backbone: str | None = None,
         width: float = 1.0,
-        channels: int = 128,
+        channels: int | None = None,
         pretrained: bool = False,
-        norm: Literal["group", "batch"] = "group",
+        weights: str | None = None,
+        norm: Literal["group", "batch"] | None = None,
+        encoder_rate: float | None = None,
+        encoder_statistics: Literal["train", "fixed"] | None = None,
+        channels_last: bool | None = None,
         min_area: int = 16,
         optimizer: OptimiserName = "adamw",
         lr: float = 2e-3,
@@ -81,17 +96,25 @@ class Detection(Task):
             products: names of the products.
             steps: optimiser steps of the whole training.
             model: "yolo11n" to "yolo11x" (ultralytics, AGPL-3.0), "retinanet" or "fcos" (torchvision, BSD).
-            backbone: of the last two: a timm network with features at strides 4, 8, 16 and 32.
+            backbone: of the last two: a timm network with features at strides 4, 8, 16 and 32; None takes "resnet18", with
+                `weights` "tf_efficientnet_lite0".
             width: factor on the channels of a ResNet backbone.
-            channels: of the pyramid and heads of the last two; a multiple of 32.
-            pretrained: load ImageNet weights of the backbone; wants norm "batch".
-            norm: "group" makes training and evaluation alike and is better on few images; "batch" is the papers'.
+            channels: of the pyramid and heads of the last two; a multiple of 32; None takes 128, with `weights` 64.
+            pretrained: load ImageNet weights of the backbone by timm; wants norm "batch".
+            weights: first weights of the backbone by nn/pretrained.py: "imagenet", "random" or a file; the pyramid then has
+                strides 8, 16 and 32 and one anchor size each. Of a YOLO: a file with its state dict.
+            norm: "group" makes training and evaluation alike and is better on few images; "batch" is the papers'; None
+                takes what suits `weights`.
+            encoder_rate: factor on lr for the backbone, 0 freezes it; None takes 0.3 with pretrained weights, 1 without.
+            encoder_statistics: of the backbone's batch normalisation in training: "train", of the batch, or "fixed"; None
+                takes "train" with pretrained weights.
+            channels_last: memory layout; None takes it where `weights` is given.
             min_area: pixels of the smallest component of a mask that is a box (ImbDef-GAN's code drops those under 16).
             optimizer: "adamw", "adam" or "sgd".
             lr: peak learning rate.
             momentum: of SGD.
             weight_decay: of the optimiser.
-            schedule: "cosine", "step" or "constant".
+            schedule: "cosine", "one_cycle", "step" or "constant".
             warmup: fraction of the steps with a rising learning rate.
 
         Raises:
@@ -104,35 +127,58 @@ class Detection(Task):
         if min_area < 1:
             raise UserError(f"min_area {min_area}: want pixels, 1 or more")
         self.min_area = min_area
-        self.detector = self._build(model, backbone, width, channels, pretrained, norm)
+        one_stage = model in {"retinanet", "fcos"}
+        self.treatment = treatment_of(
+            weights if one_stage else None,
+            rate=encoder_rate,
+            statistics=encoder_statistics,
+            channels_last=channels_last,
+            usual=USUAL,
+        )
+        if one_stage:
+            self.detector: Detector = OneStage(
+                "fcos" if model == "fcos" else "retinanet",
+                size=self.size,
+                classes=len(self.defects),
+                backbone=backbone or ("resnet18" if weights is None else LITE0),
+                width=width,
+                channels=channels or (128 if weights is None else 64),
+                norm=norm_of(norm, weights or ("imagenet" if pretrained else None)),
+                pretrained=pretrained,
+                weights=weights,
+            )
+            self.treatment.apply(self.detector, self.detector.network.backbone.body)
+        else:
+            self.detector = self._yolo(model, pretrained, weights, norm or "group")
+        self.register_buffer("most", torch.tensor(MOST_DETECTIONS))
         self.register_buffer("confidence", torch.tensor(math.nan, dtype=torch.float64))
         self.measured, self._images = Measured(), 0
         self._average: dict[int, float] = {}
 
-    def _build(
-        self, model: str, backbone: str, width: float, channels: int, pretrained: bool, norm: str
-    ) -> Detector:
-        if model in {"retinanet", "fcos"}:
-            return OneStage(
-                "fcos" if model == "fcos" else "retinanet",
-                size=self.size,
-                classes=len(self.defects),
-                backbone=backbone,
-                width=width,
-                channels=channels,
-                norm=norm,
-                pretrained=pretrained,
-            )
-        if pretrained:
+    def _yolo(self, model: str, pretrained: bool, weights: str | None, norm: str) -> Detector:
+        if pretrained or weights == "imagenet":
             raise UserError(
-                f"pretrained: {model!r} has no weights that load safely; train it from scratch (pretrained: false)"
+                f"pretrained: {model!r} has no weights that load safely; train it from scratch, or name a state dict "
+                "(weights: FILE)"
             )
         from defectbench.tasks.parts.yolo import Yolo
 
-        return Yolo(model, classes=len(self.defects), norm=norm)
+        file = None if weights in {None, "random"} else weights
+        return Yolo(model, classes=len(self.defects), norm=norm, weights=file)
+
+    def encoder(self) -> nn.Module | None:
+        """Give the backbone of a pyramid; None for a YOLO, which trains as one."""
+        if isinstance(self.detector, OneStage):
+            body: nn.Module = self.detector.network.backbone.body
+            return body
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Add how many detections an image may have."""
+        return {**super().describe(), "most_detections": int(self.most)}
 
     def targets(self, batch: Batch) -> list[Target]:
-        """Give the true boxes of each image; none where the mask is empty or holds only smaller components.
+        """Give the true boxes of each image; none where none is annotated and the mask is empty or holds only smaller components.
 
         Raises:
             UserError: an image has a box but no defect name.
@@ -140,8 +186,13 @@ class Detection(Task):
         masks = (batch["mask"][:, 0] > 0.5).cpu().numpy()
         names = (batch["defects"] > 0).cpu().numpy()
         device = batch["image"].device
+        annotated = batch.get("boxes", torch.zeros(len(masks), 0, 5)).float()
         targets = []
-        for mask, named in zip(masks, names, strict=True):
+        for mask, named, marked in zip(masks, names, annotated, strict=True):
+            rows = marked[marked[:, 4] >= 0].to(device)
+            if len(rows):
+                targets.append(Target(rows[:, :4].contiguous(), rows[:, 4].long()))
+                continue
             found = boxes_of(mask, self.min_area)
             if found and not named.any():
                 raise UserError(
@@ -160,7 +211,15 @@ class Detection(Task):
         Raises:
             UserError: as `targets`.
         """
-        return self.detector.loss(batch["image"], self.targets(batch))
+        targets = self.targets(batch)
+        self._make_room(targets)
+        return self.detector.loss(self.treatment.lay_out(batch["image"]), targets)
+
+    def _make_room(self, targets: Sequence[Target]) -> None:
+        """Allow as many detections as the fullest image has boxes."""
+        fullest = max((len(target.boxes) for target in targets), default=0)
+        if fullest > int(self.most):
+            self.most.fill_(fullest)
 
     def measure(self, batch: Batch) -> None:
         """Keep the detections and the true boxes, in pixels.
@@ -168,11 +227,14 @@ class Detection(Task):
         Raises:
             UserError: the network gives NaN, or as `targets`.
         """
+        targets = self.targets(batch)
+        self._make_room(targets)
+        self.detector.most = int(self.most)
         with evaluating(self):
-            found = self.detector.detect(batch["image"])
+            found = self.detector.detect(self.treatment.lay_out(batch["image"]))
         detected, true = [np.empty((0, 7))], [np.empty((0, 6))]
         for number, (one, target) in enumerate(
-            zip(found, self.targets(batch), strict=True), start=self._images
+            zip(found, targets, strict=True), start=self._images
         ):
             columns = [one.classes[:, None], one.confidences[:, None], one.boxes]
             rows = finite(torch.cat([c.float() for c in columns], dim=1), "detection").double()
@@ -226,7 +288,7 @@ class Detection(Task):
             alarms = false_alarms(np.isin(images, called), np.isin(images, true[:, 0]))
             if math.isnan(alarms):
                 self.reasons["false_alarms"] = "every image has a box"
-        average = mean_average_precision(found, true)
+        average = mean_average_precision(found, true, int(self.most))
         self._average = average.by_class
         return {
             "map50": average.map50,
@@ -245,60 +307,3 @@ class Detection(Task):
                 for number, name in enumerate(self.defects)
             }
         }
-
-
-class AveragePrecision(NamedTuple):
-    """COCO's mean average precision, fractions."""
-
-    map50: float
-    map50_95: float
-    by_class: dict[int, float]  # map50_95 of each class that occurs in the truth
-
-
-def mean_average_precision(
-    found: npt.NDArray[np.float64], true: npt.NDArray[np.float64]
-) -> AveragePrecision:
-    """COCO's mean average precision at IoU 0.5 and over 0.5 to 0.95, by torchmetrics and faster-coco-eval.
-
-    Args:
-        found: (N, 7) rows of image, class, confidence, x0, y0, x1, y1.
-        true: (M, 6) rows of image, class, x0, y0, x1, y1; M is 1 or more.
-
-    Raises:
-        UserError: faster-coco-eval is not installed.
-    """
-    from torchmetrics.detection import MeanAveragePrecision
-
-    try:
-        metric = MeanAveragePrecision(backend="faster_coco_eval", class_metrics=True)
-    except ModuleNotFoundError:
-        raise UserError(
-            "detection scores need faster-coco-eval: pip install faster-coco-eval"
-        ) from None
-    metric.warn_on_many_detections = False
-    for number in np.unique(np.concatenate([found[:, 0], true[:, 0]])):
-        here, wanted = found[found[:, 0] == number], true[true[:, 0] == number]
-        metric.update(
-            [
-                {
-                    "boxes": torch.from_numpy(here[:, 3:]).float(),
-                    "scores": torch.from_numpy(here[:, 2]).float(),
-                    "labels": torch.from_numpy(here[:, 1]).long(),
-                }
-            ],
-            [
-                {
-                    "boxes": torch.from_numpy(wanted[:, 2:]).float(),
-                    "labels": torch.from_numpy(wanted[:, 1]).long(),
-                }
-            ],
-        )
-    values = metric.compute()
-    classes, each = values["classes"].reshape(-1), values["map_per_class"].reshape(-1)
-    occurring = set(true[:, 1].astype(int).tolist())
-    by_class = {
-        int(number): float(value)
-        for number, value in zip(classes, each, strict=True)
-        if int(number) in occurring
-    }
-    return AveragePrecision(float(values["map_50"]), float(values["map"]), by_class)

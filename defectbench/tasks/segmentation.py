@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import segmentation_models_pytorch as smp
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from defectbench.batch import Batch
 from defectbench.config import UserError
@@ -19,9 +19,12 @@ from defectbench.metrics import pixel
 from defectbench.metrics.false_alarms import false_alarms_at
 from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
+from defectbench.tasks.parts.encoders import Treatment, norm_of, treatment_of
 from defectbench.tasks.parts.measured import Measured, evaluating, finite
 from defectbench.tasks.parts.segmenters import build_segmenter
 
+USUAL = Treatment(rate=0.3, statistics="train", channels_last=True)
+"""For pretrained encoders (docs/tasks.md)."""
 IMAGE_WINDOW = 21  # pixels at 256: AnomalyDiffusion's and DRAEM's image score
 
 
@@ -63,12 +66,16 @@ class Segmentation(Task):
         products: Sequence[str],
         steps: int,
         architecture: str = "unet",  # DCDGANc's "U-Net"; "res" is its "Res"
-        encoder: str = "resnet18",
+        encoder: str | None = None,
         encoder_depth: int = 5,
         encoder_width: float = 1.0,
         encoder_weights: str | None = None,
+        weights: str | None = None,
         decoder_channels: Sequence[int] | None = None,
-        norm: Literal["group", "batch"] = "group",
+        norm: Literal["group", "batch"] | None = None,
+        encoder_rate: float | None = None,
+        encoder_statistics: Literal["train", "fixed"] | None = None,
+        channels_last: bool | None = None,
         loss: Literal["bce_dice", "focal"] = "bce_dice",
         optimizer: OptimiserName = "adamw",
         lr: float = 1e-3,
@@ -84,21 +91,28 @@ class Segmentation(Task):
             defects: names of the K defects.
             products: names of the products.
             steps: optimiser steps of the whole training.
-            architecture: "unet", "res" (a feature pyramid on a ResNet) or any name of segmentation-models-pytorch.
-            encoder: a name of segmentation-models-pytorch, or "tu-" and a timm name.
+            architecture: "unet", "res" or "fpn" (a feature pyramid) or any name of segmentation-models-pytorch.
+            encoder: a name of segmentation-models-pytorch, or "tu-" and a timm name; None takes "resnet18", with `weights`
+                "tf_efficientnet_lite0".
             encoder_depth: how often the encoder halves the image.
             encoder_width: factor on the channels of a timm ResNet ("tu-resnet..." only).
-            encoder_weights: None (drawn at random) or "imagenet".
+            encoder_weights: None (drawn at random) or "imagenet", by segmentation-models-pytorch.
+            weights: first weights of the encoder by nn/pretrained.py: "imagenet", "random" or a file; the encoder then is a
+                network of timm. None leaves it to `encoder_weights`.
             decoder_channels: of a U-Net, one per level from deep to shallow; of "res", those of the pyramid and of the
                 segmentation branch (a multiple of 32); None takes the library's.
             norm: "group" makes training and evaluation alike and is better on few images (docs/tasks.md);
-                "batch" is what pretrained encoders need.
+                "batch" is what pretrained encoders need; None takes what suits `weights`.
+            encoder_rate: factor on lr for the encoder, 0 freezes it; None takes 0.3 with pretrained weights, 1 without.
+            encoder_statistics: of the encoder's batch normalisation in training: "train", of the batch, or "fixed"; None
+                takes "train" with pretrained weights.
+            channels_last: memory layout; None takes it where `weights` is given.
             loss: "bce_dice" (binary cross-entropy plus soft Dice) or "focal" (gamma 2; DRAEM, AnomalyDiffusion).
             optimizer: "adamw", "adam" or "sgd".
             lr: peak learning rate.
             momentum: of SGD.
             weight_decay: of the optimiser.
-            schedule: "cosine", "step" or "constant".
+            schedule: "cosine", "one_cycle", "step" or "constant".
             warmup: fraction of the steps with a rising learning rate.
 
         Raises:
@@ -106,6 +120,13 @@ class Segmentation(Task):
         """
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products, steps=steps)
+        self.treatment = treatment_of(
+            weights,
+            rate=encoder_rate,
+            statistics=encoder_statistics,
+            channels_last=channels_last,
+            usual=USUAL,
+        )
         self.network = build_segmenter(
             architecture,
             size=size,
@@ -113,9 +134,11 @@ class Segmentation(Task):
             encoder_depth=encoder_depth,
             encoder_width=encoder_width,
             encoder_weights=encoder_weights,
+            weights=weights,
             decoder_channels=decoder_channels,
-            norm=norm,
+            norm=norm_of(norm, weights or encoder_weights),
         )
+        self.treatment.apply(self.network, self.encoder())
         if loss not in {"bce_dice", "focal"}:
             raise UserError(f"loss {loss!r}; known: bce_dice, focal")
         self.kind = loss
@@ -127,8 +150,13 @@ class Segmentation(Task):
 
     def forward(self, image: Tensor) -> Tensor:
         """Give the logits (B, 1, H, W) of images (B, 3, H, W) in [-1, 1]."""
-        logits: Tensor = self.network(image)
+        logits: Tensor = self.network(self.treatment.lay_out(image))
         return logits
+
+    def encoder(self) -> nn.Module | None:
+        """Give the encoder of the network."""
+        found: nn.Module | None = getattr(getattr(self.network, "1", None), "encoder", None)
+        return found
 
     def loss(self, batch: Batch) -> Tensor:
         """Compare logits and masks, in float32 whatever the network's precision."""

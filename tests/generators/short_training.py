@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, Trainer
 from torch.utils.data import DataLoader
 
-from defectbench.batch import Batch, TrainBatch
+from defectbench.batch import Batch, Request, TrainBatch
 
 DEFECTS = ("hole", "scratch", "stain")
 PRODUCTS = ("wood", "tile")
@@ -114,3 +114,40 @@ def sample(module, request, seed: int = 0):
     """Synthesise as the sample stage does: evaluation mode, no gradients."""
     with torch.no_grad():
         return module.eval().synthesise(request, torch.Generator().manual_seed(seed))
+
+
+def asked(**more) -> Request:
+    """Ask for four images of the three defects in turn, on normal images; `more` wins."""
+    batch = draw_batch(defective=False)
+    labels = torch.eye(3)[torch.arange(4) % 3]
+    return Request(
+        **{"defects": labels, "product": batch["product"], "normal": batch["image"], **more}
+    )
+
+
+def millions(network) -> float:
+    """Count the parameters of a network, in millions."""
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+def trainable(module) -> set[str]:
+    """Name the parameters that are not frozen."""
+    return {name for name, p in module.named_parameters() if p.requires_grad}
+
+
+def learned(module, stage: int, steps: int = 2, precision: str = "32-true") -> set[str]:
+    """Train a stage for a few steps, and name the weights that moved; all must stay finite."""
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    named = module.stages(1000)[stage]
+    module.clock.enter(stage, 1000)
+    module.enter(named)
+    train(module.train(), steps, precision=precision, batch=train_batch(named.streams))
+    assert all(p.isfinite().all() for p in module.parameters())
+    return trainable(module) - set(moved(before, module))
+
+
+def request_of(batch: Batch) -> Request:
+    """Ask for images like these: the same labels, products and masks, with these images as references."""
+    return Request(
+        defects=batch["defects"], product=batch["product"], mask=batch["mask"], reference=batch
+    )

@@ -9,12 +9,8 @@ import torch
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.cycle_gan import CycleGAN, FakePool
-from defectbench.nn.masks.difference import difference_masks
-from tests.generators.short_training import build, check_trains, draw_batch, sample, train
-
-
-def millions(network: torch.nn.Module) -> float:
-    return sum(p.numel() for p in network.parameters()) / 1e6
+from defectbench.nn.masks.drawn_masks import difference_masks
+from tests.generators.short_training import build, check_trains, draw_batch, millions, sample, train
 
 
 @pytest.mark.parametrize(("blocks", "expected"), [(6, 7.84), (9, 11.38)])

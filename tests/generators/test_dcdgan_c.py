@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from defectbench.batch import Request, request_of
+from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.dcdgan_c import DcdganC, class_values
 from defectbench.nn.training import losses
@@ -11,16 +11,14 @@ from tests.generators.short_training import (
     build,
     check_trains,
     draw_batch,
+    millions,
+    request_of,
     sample,
     train,
     train_batch,
 )
 
 CONTENTS = {"contents": True}
-
-
-def _millions(network):
-    return sum(p.numel() for p in network.parameters()) / 1e6
 
 
 @pytest.mark.parametrize(
@@ -30,7 +28,7 @@ def _millions(network):
 def test_sizes_are_those_of_the_authors_networks(size, sizes):
     with torch.device("meta"):
         module = DcdganC(size=size, defects=list("abcde"), products=["wood"])
-    found = [_millions(n) for n in (module.generator, module.encoder, module.critic)]
+    found = [millions(n) for n in (module.generator, module.encoder, module.critic)]
     assert found == pytest.approx(sizes, abs=0.006)
 
 

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.defect_gan import DefectGan
 from defectbench.generators.star_gan_spade import StarGanSpade
 from defectbench.nn.blocks.content_noise import draw_from
 from tests.generators.short_training import (
+    asked,
     build,
     check_trains,
-    draw_batch,
+    millions,
     sample,
     train,
     train_batch,
@@ -20,28 +20,14 @@ from tests.generators.short_training import (
 OFF = {"noise": False, "compose": False, "spatial_losses": False}
 
 
-def _millions(network):
-    return sum(p.numel() for p in network.parameters()) / 1e6
-
-
-def _request(**more):
-    batch = draw_batch(defective=False)
-    return Request(
-        defects=torch.eye(3)[torch.arange(4) % 3],
-        product=batch["product"],
-        normal=batch["image"],
-        **more,
-    )
-
-
 @pytest.mark.parametrize(("base", "hidden", "size"), [(64, 128, 16.0), (32, 64, 4.0)])
 def test_sizes(base, hidden, size):
     with torch.device("meta"):
         module = DefectGan(
             size=128, defects=list("abcde"), products=["w"], base=base, hidden=hidden
         )
-    assert _millions(module.generator) == pytest.approx(size, abs=0.06)
-    assert _millions(module.critic) == pytest.approx(44.8, abs=0.05)
+    assert millions(module.generator) == pytest.approx(size, abs=0.06)
+    assert millions(module.critic) == pytest.approx(44.8, abs=0.05)
 
 
 @pytest.mark.parametrize("options", [{}, {"spatial_losses": False}, {**OFF, "noise": True}, OFF])
@@ -67,30 +53,30 @@ def test_star_gan_spade_is_defect_gan_with_its_switches_off():
 
 def test_the_first_spread_is_faint_and_noise_at_init_is_the_identity():
     module = build(DefectGan)
-    one, two = sample(module, _request()), sample(module, _request(), seed=1)
+    one, two = sample(module, asked()), sample(module, asked(), seed=1)
     assert torch.equal(one["image"], two["image"])
     with torch.no_grad():
-        layers = module.generator(_request()["normal"], _request()["defects"], draw_from(None))
+        layers = module.generator(asked()["normal"], asked()["defects"], draw_from(None))
     assert 0.02 < layers.spread.mean() < 0.3
 
 
 def test_noise_diversifies_once_it_is_learned():
     module = build(DefectGan, lr=1e-2)
     train(module, 3)
-    one = sample(module, _request())["image"]
-    assert torch.equal(one, sample(module, _request())["image"])
-    assert not torch.equal(one, sample(module, _request(), seed=1)["image"])
+    one = sample(module, asked())["image"]
+    assert torch.equal(one, sample(module, asked())["image"])
+    assert not torch.equal(one, sample(module, asked(), seed=1)["image"])
 
 
 def test_a_mask_in_the_request_restricts_where_labels_are_felt_and_the_rest_is_left_alone():
     module = build(DefectGan)
     train(module, 2)
-    everywhere = sample(module, _request(mask=torch.ones(4, 1, 32, 32)))["image"]
-    assert torch.allclose(everywhere, sample(module, _request())["image"], atol=1e-5)
+    everywhere = sample(module, asked(mask=torch.ones(4, 1, 32, 32)))["image"]
+    assert torch.allclose(everywhere, sample(module, asked())["image"], atol=1e-5)
     corner = torch.zeros(4, 1, 32, 32)
     corner[..., :8, :8] = 1
-    nowhere = sample(module, _request(mask=torch.zeros(4, 1, 32, 32)))["image"]
-    boxed, normal = sample(module, _request(mask=corner)), _request()["normal"]
+    nowhere = sample(module, asked(mask=torch.zeros(4, 1, 32, 32)))["image"]
+    boxed, normal = sample(module, asked(mask=corner)), asked()["normal"]
     inside = (corner > 0).expand_as(normal)
     assert torch.equal(nowhere, normal)
     assert torch.equal(boxed["image"][~inside], normal[~inside])
@@ -114,8 +100,8 @@ def test_spatial_losses_without_composition_are_refused():
 def test_sample_of_star_gan_spade():
     module = build(StarGanSpade)
     train(module, 2)
-    made = sample(module, _request())
+    made = sample(module, asked())
     assert made["image"].abs().max() <= 1
     assert made["mask"].shape == (4, 1, 32, 32)
-    other = {**_request(), "defects": _request()["defects"].roll(1, 1)}
+    other = {**asked(), "defects": asked()["defects"].roll(1, 1)}
     assert not torch.equal(made["image"], sample(module, other)["image"])

@@ -2,17 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lightning import LightningModule
 
 from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.dfmgan import DFMGAN, DefectBranch
 from defectbench.nn.stylegan.style_critic import Critic
-from tests.generators.short_training import build, moved, sample, train, train_batch
-
-
-def millions(network: torch.nn.Module) -> float:
-    return sum(p.numel() for p in network.parameters()) / 1e6
+from tests.generators.short_training import build, learned, millions, sample, trainable
 
 
 @pytest.mark.parametrize(
@@ -34,31 +29,16 @@ def test_the_second_stage_adds_the_parameters_of_the_official_code(
     assert millions(critic) == pytest.approx(match, abs=0.006)
 
 
-def learn(model: DFMGAN, stage: int, steps: int = 2, precision: str = "32-true") -> None:
-    named = model.stages(1000)[stage]
-    model.clock.enter(stage, 1000)
-    model.enter(named)
-    train(model.train(), steps, precision=precision, batch=train_batch(named.streams))
-
-
-def learned(model: LightningModule, stage: int, **options: object) -> set[str]:
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    learn(model, stage, **options)
-    still = set(moved(before, model))
-    assert all(p.isfinite().all() for p in model.parameters())
-    return {name for name, p in model.named_parameters() if p.requires_grad} - still
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
     model = build(DFMGAN)
-    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
-    first = {name for name in trainable if name.startswith("game.")}
+    weights = trainable(model)
+    first = {name for name in weights if name.startswith("game.")}
     assert learned(model, 0, precision=precision) == first
     frozen = {k: v.clone() for k, v in model.game.average.state_dict().items()}
     second = learned(model, 1, precision=precision)
-    assert second == {n for n in trainable if not n.startswith("game.generator.")}
+    assert second == {n for n in weights if not n.startswith("game.generator.")}
     assert all(torch.equal(v, frozen[k]) for k, v in model.game.average.state_dict().items())
 
 

@@ -3,38 +3,29 @@
 import pytest
 import torch
 
-from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.dt_gan import DtGan
+from defectbench.generators.parts.defect_transfer import Defect
 from defectbench.nn.blocks.content_noise import draw_from
-from defectbench.nn.training.held import held
-from defectbench.nn.translation.defect_transfer import Defect
+from defectbench.nn.training.turns import held
 from defectbench.nn.translation.style_domains import domain_weights, exchange
 from tests.generators.short_training import (
+    asked,
     build,
     check_trains,
     draw_batch,
+    millions,
     sample,
     train,
     train_batch,
 )
 
 
-def _millions(network):
-    return sum(p.numel() for p in network.parameters()) / 1e6
-
-
-def _request(**more):
-    batch = draw_batch(defective=False)
-    labels = torch.eye(3)[torch.arange(4) % 3]
-    return Request(defects=labels, product=batch["product"], normal=batch["image"], **more)
-
-
 def test_sizes_of_the_transcribed_layers():
     with torch.device("meta"):
         module = DtGan(size=128, defects=list("abc"), products=["p", "q"], background_ch=448)
     networks = module.generator, module.mapping, module.encoder, module.critic
-    assert [_millions(n) for n in networks] == pytest.approx([43.2, 16.1, 20.7, 20.5], abs=0.15)
+    assert [millions(n) for n in networks] == pytest.approx([43.2, 16.1, 20.7, 20.5], abs=0.15)
 
 
 @pytest.mark.slow
@@ -79,17 +70,27 @@ def test_backgrounds_are_painted_once_and_defects_replace_the_split_channels():
     assert not torch.allclose(both[:2], both[2:], atol=1e-2)
 
 
+def _all_pairs(module, task, ones):
+    behind = module.generator.render(module.generator.separate(task.image).background)
+    images = [module.generator(behind, Defect(c.shape, s.style)) for c in ones for s in ones]
+    return sum((a - b).abs().mean() for i, a in enumerate(images) for b in images[i + 1 :])
+
+
 def test_diversity_counts_six_pairs_of_mixed_shapes_and_styles():
     module = build(DtGan)
     task = exchange(train_batch(module.streams))
     ones = [Defect(torch.randn(8, 4, 4, 4), torch.randn(8, 4)) for _ in range(2)]
     module.generator_loss(task, *ones)
-    behind = module.generator.render(module.generator.separate(task.image).background)
-    with torch.no_grad():
-        images = [module.generator(behind, Defect(c.shape, s.style)) for c in ones for s in ones]
-    pairs = [(a - b).abs().mean() for i, a in enumerate(images) for b in images[i + 1 :]]
-    assert len(pairs) == 6
-    assert torch.allclose(module.losses["generator_diversity"], sum(pairs), rtol=1e-4)
+    pairs = _all_pairs(module, task, ones)
+    assert torch.allclose(module.losses["generator_diversity"], pairs, rtol=1e-4)
+    expected = torch.autograd.grad(_all_pairs(module, task, ones), module.generator.out.weight)[0]
+    module.diversity_weight, module.clock.budget = (
+        1e6,
+        100,
+    )  # beside which the other terms are nothing
+    total = module.generator_loss(task, *ones)
+    found = torch.autograd.grad(-total / 1e6, module.generator.out.weight)[0]
+    assert torch.allclose(found, expected, atol=1e-3 * expected.abs().max())
     same = Defect(ones[0].shape, ones[0].style)
     module.generator_loss(task, same, same)
     assert module.losses["generator_diversity"].abs() < 1e-5
@@ -125,20 +126,20 @@ def test_cycle_improves():
 def test_label_noise_and_reference_change_the_image():
     module = build(DtGan)
     train(module, 2)
-    made = sample(module, _request())
+    made = sample(module, asked())
     assert made["image"].abs().max() <= 1
     assert made["mask"].shape == (4, 1, 32, 32)
-    assert torch.equal(made["image"], sample(module, _request())["image"])
-    assert not torch.equal(made["image"], sample(module, _request(), seed=1)["image"])
-    other = {**_request(), "defects": _request()["defects"].roll(1, 1)}
+    assert torch.equal(made["image"], sample(module, asked())["image"])
+    assert not torch.equal(made["image"], sample(module, asked(), seed=1)["image"])
+    other = {**asked(), "defects": asked()["defects"].roll(1, 1)}
     assert not torch.equal(made["image"], sample(module, other)["image"])
-    guided = sample(module, _request(reference=draw_batch()))["image"]
-    assert not torch.equal(guided, sample(module, _request(reference=draw_batch(seed=5)))["image"])
+    guided = sample(module, asked(reference=draw_batch()))["image"]
+    assert not torch.equal(guided, sample(module, asked(reference=draw_batch(seed=5)))["image"])
 
 
 def test_shape_and_style_mix_freely():
     module = build(DtGan)
-    request, references = _request(), draw_batch(8)
+    request, references = asked(), draw_batch(8)
     with torch.no_grad():
         one = module.guide(references["image"][:4], request["defects"])
         two = module.guide(references["image"][4:], request["defects"])

@@ -8,7 +8,7 @@ import torch
 from defectbench.batch import Request
 from defectbench.generators import imbdef_gan
 from defectbench.generators.imbdef_gan import ImbDefGAN
-from tests.generators.short_training import build, moved, sample, train, train_batch
+from tests.generators.short_training import build, learned, sample, trainable
 
 OFF = {
     "joint_mask": False,
@@ -20,25 +20,14 @@ OFF = {
 }
 
 
-def learned(model: ImbDefGAN, stage: int, steps: int, precision: str = "32-true") -> set[str]:
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    named = model.stages(1000)[stage]
-    model.clock.enter(stage, 1000)
-    model.enter(named)
-    train(model.train(), steps, precision=precision, batch=train_batch(named.streams))
-    still = set(moved(before, model))
-    assert all(p.isfinite().all() for p in model.parameters())
-    return {name for name, p in model.named_parameters() if p.requires_grad} - still
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
     model = build(ImbDefGAN, objects="otsu")
-    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
-    second = {n for n in trainable if n.startswith(("branch.", "match.", "critic."))}
-    first = {n for n in trainable if n.startswith(("background.", "object_match.", "critic."))}
-    assert first | second == trainable
+    weights = trainable(model)
+    second = {n for n in weights if n.startswith(("branch.", "match.", "critic."))}
+    first = {n for n in weights if n.startswith(("background.", "object_match.", "critic."))}
+    assert first | second == weights
     assert learned(model, 0, 3, precision) == first  # the third step injects detail with a strength
     frozen = {k: v.clone() for k, v in model.background_average.state_dict().items()}
     assert learned(model, 1, 1, precision) == second
@@ -49,13 +38,13 @@ def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
 @pytest.mark.parametrize("switch", [*OFF, "all"])
 def test_each_idea_can_be_switched_off(switch: str) -> None:
     model = build(ImbDefGAN, **(OFF if switch == "all" else {switch: OFF[switch]}))
-    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    weights = trainable(model)
     found = learned(model, 0, 3) | learned(model, 1, 1)
-    assert found == trainable
-    assert any(n.startswith("object_match.") for n in trainable) == model.hparams["joint_mask"]
-    assert any(".details." in n for n in trainable) == model.hparams["detail"]
-    assert ("branch.smooth" in trainable) == model.hparams["smoothing"]
-    assert any("match.modulate" in n for n in trainable) == model.hparams["mask_aware"]
+    assert found == weights
+    assert any(n.startswith("object_match.") for n in weights) == model.hparams["joint_mask"]
+    assert any(".details." in n for n in weights) == model.hparams["detail"]
+    assert ("branch.smooth" in weights) == model.hparams["smoothing"]
+    assert any("match.modulate" in n for n in weights) == model.hparams["mask_aware"]
 
 
 def branch_after_a_step(**options: object) -> dict[str, torch.Tensor]:

@@ -13,9 +13,9 @@ from defectbench.generators.defect_gan import DefectGan
 from defectbench.generators.dt_gan import DtGan
 from defectbench.generators.memoriser import Memoriser
 from defectbench.generators.mgdefect import MGDefect
+from defectbench.generators.parts.defect_transfer import Defect
 from defectbench.nn.blocks.content_noise import draw_from
-from defectbench.nn.masks.difference import anchor_masks, difference_masks
-from defectbench.nn.translation.defect_transfer import Defect
+from defectbench.nn.masks.drawn_masks import anchor_masks, difference_masks
 from defectbench.stages.sample import LARGEST_DEFECT, finish_sample
 from tests.generators.short_training import build, draw_batch, sample
 from tests.generators.test_contract import GENERATORS, ask

@@ -7,7 +7,7 @@ import torch
 from defectbench.batch import Request, to_uint8
 from defectbench.config import UserError
 from defectbench.generators.oracle import Oracle
-from defectbench.standin import defects, textures
+from defectbench.standin import drawing
 
 
 def test_it_draws_by_the_process_of_the_stand_in() -> None:
@@ -16,7 +16,7 @@ def test_it_draws_by_the_process_of_the_stand_in() -> None:
     sample = oracle.synthesise(asked, torch.Generator().manual_seed(5))
     seed = int(torch.randint(2**62, (1,), generator=torch.Generator().manual_seed(5)))
     rng = np.random.default_rng(seed)
-    image, mask = defects.add("wood", "hole", textures.draw("wood", 64, rng), rng)
+    image, mask = drawing.add("wood", "hole", drawing.draw("wood", 64, rng), rng)
     assert np.array_equal(to_uint8(sample["image"])[0].permute(1, 2, 0).numpy(), image)
     assert np.array_equal(sample["mask"][0, 0].numpy() > 0, mask)
 

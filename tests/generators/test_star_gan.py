@@ -3,35 +3,25 @@
 import pytest
 import torch
 
-from defectbench.batch import Request
 from defectbench.generators.star_gan import StarGan
 from tests.generators.short_training import (
     DEFECTS,
     PRODUCTS,
+    asked,
     build,
     check_trains,
-    draw_batch,
+    millions,
     sample,
     train,
     train_batch,
 )
 
 
-def _millions(network):
-    return sum(p.numel() for p in network.parameters()) / 1e6
-
-
-def _request(defects=None):
-    batch = draw_batch(defective=False)
-    labels = torch.eye(3)[torch.arange(4) % 3] if defects is None else defects
-    return Request(defects=labels, product=batch["product"], normal=batch["image"])
-
-
 def test_sizes_are_those_of_the_official_networks():
     with torch.device("meta"):
         module = StarGan(size=128, defects=list("abcde"), products=["wood"])
-    assert _millions(module.generator) == pytest.approx(8.43, abs=0.005)
-    assert _millions(module.critic) == pytest.approx(44.76, abs=0.005)
+    assert millions(module.generator) == pytest.approx(8.43, abs=0.005)
+    assert millions(module.critic) == pytest.approx(44.76, abs=0.005)
 
 
 @pytest.mark.parametrize("labels", ["attributes", "exclusive"])
@@ -72,9 +62,9 @@ def test_reconstruction_improves():
 def test_label_changes_the_image_and_noise_does_not():
     module = build(StarGan)
     train(module, 2)
-    first = sample(module, _request())
-    assert torch.equal(first["image"], sample(module, _request(), seed=1)["image"])
-    other = sample(module, _request(torch.eye(3)[(torch.arange(4) + 1) % 3]))
+    first = sample(module, asked())
+    assert torch.equal(first["image"], sample(module, asked(), seed=1)["image"])
+    other = sample(module, asked(defects=torch.eye(3)[(torch.arange(4) + 1) % 3]))
     assert ((first["image"] - other["image"]).abs().amax((1, 2, 3)) > 1e-4).all()
     assert first["mask"].shape == (4, 1, 32, 32)
     assert first["valid"].dtype == torch.bool

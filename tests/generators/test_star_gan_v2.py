@@ -3,29 +3,20 @@
 import pytest
 import torch
 
-from defectbench.batch import Request
 from defectbench.config import UserError
 from defectbench.generators.star_gan_v2 import StarGanV2
-from defectbench.nn.training.held import held
+from defectbench.nn.training.turns import held
 from defectbench.nn.translation.style_domains import exchange, pick
 from tests.generators.short_training import (
+    asked,
     build,
     check_trains,
     draw_batch,
+    millions,
     sample,
     train,
     train_batch,
 )
-
-
-def _millions(network):
-    return sum(p.numel() for p in network.parameters()) / 1e6
-
-
-def _request(**more):
-    batch = draw_batch(defective=False)
-    labels = torch.eye(3)[torch.arange(4) % 3]
-    return Request(defects=labels, product=batch["product"], normal=batch["image"], **more)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +26,7 @@ def test_sizes_are_those_of_the_official_networks(size, sizes):
     with torch.device("meta"):
         module = StarGanV2(size=size, defects=["a", "b"], products=["w"])  # 3 domains with normal
     networks = module.generator, module.mapping, module.encoder, module.critic
-    assert [_millions(n) for n in networks] == pytest.approx(sizes, abs=0.006)
+    assert [millions(n) for n in networks] == pytest.approx(sizes, abs=0.006)
 
 
 @pytest.mark.slow
@@ -83,15 +74,15 @@ def test_cycle_improves():
 def test_label_noise_and_reference_change_the_image():
     module = build(StarGanV2)
     train(module, 2)
-    image = sample(module, _request())["image"]
+    image = sample(module, asked())["image"]
     assert image.abs().max() <= 1
-    assert torch.equal(image, sample(module, _request())["image"])
-    assert not torch.equal(image, sample(module, _request(), seed=1)["image"])
-    other = {**_request(), "defects": _request()["defects"].roll(1, 1)}
+    assert torch.equal(image, sample(module, asked())["image"])
+    assert not torch.equal(image, sample(module, asked(), seed=1)["image"])
+    other = {**asked(), "defects": asked()["defects"].roll(1, 1)}
     assert not torch.equal(image, sample(module, other)["image"])
-    guided = sample(module, _request(reference=draw_batch()))["image"]
-    assert not torch.equal(guided, sample(module, _request(reference=draw_batch(seed=5)))["image"])
-    assert torch.equal(guided, sample(module, _request(reference=draw_batch()), seed=1)["image"])
+    guided = sample(module, asked(reference=draw_batch()))["image"]
+    assert not torch.equal(guided, sample(module, asked(reference=draw_batch(seed=5)))["image"])
+    assert torch.equal(guided, sample(module, asked(reference=draw_batch()), seed=1)["image"])
 
 
 def test_a_size_that_is_not_a_power_of_two_is_refused():

@@ -41,6 +41,14 @@ def test_label_and_product_change_the_image() -> None:
         assert not torch.equal(sample(model, one)["image"], sample(model, other)["image"])
 
 
+def test_unconditional_it_hears_neither_label_nor_product() -> None:
+    model = build(StyleGAN2, conditional=False)
+    check_trains(model, steps=2)
+    one = Request(defects=torch.eye(3)[:1], product=torch.tensor([0]))
+    other = Request(defects=torch.eye(3)[1:2], product=torch.tensor([1]))
+    assert torch.equal(sample(model, one)["image"], sample(model, other)["image"])
+
+
 def test_one_defect_of_one_product_needs_no_label() -> None:
     torch.manual_seed(0)
     model = StyleGAN2(size=32, defects=["a"], products=["p"], **StyleGAN2.tiny)

@@ -46,7 +46,10 @@ def records(raw: dict[str, list[float]], enlarged: dict[str, list[float]], bette
 def test_a_true_gain_has_an_interval_above_zero():
     raw = {"a": [0.5, 0.51, 0.52], "b": [0.6, 0.61, 0.6]}
     more = {"a": [0.6, 0.62, 0.63], "b": [0.66, 0.68, 0.67]}
-    (row,) = gains(records(raw, more), {})
+    row, first, second = gains(records(raw, more), {})
+    assert [r["subset"] for r in (row, first, second)] == ["mean over subsets", "a", "b"]
+    assert float(first["gain"]) == pytest.approx(0.32 / 3, abs=1e-4)
+    assert (second["n_pairs"], second["categories"], second["compared"]) == ("3", "1", "1")
     assert float(row["gain"]) == pytest.approx((0.32 / 3 + 0.2 / 3) / 2, abs=1e-4)
     assert float(row["ci_low"]) > 0
     assert row["verdict"] == "helps"
@@ -57,7 +60,7 @@ def test_a_true_gain_has_an_interval_above_zero():
 
 def test_lower_is_better_turns_the_sign_and_hurting_is_counted():
     raw, more = {"a": [0.5, 0.5], "b": [0.5, 0.5]}, {"a": [0.4, 0.4], "b": [0.6, 0.7]}
-    (row,) = gains(records(raw, more, better="lower"), {})
+    row, *_ = gains(records(raw, more, better="lower"), {})
     assert float(row["gain"]) == pytest.approx(-0.025)
     assert row["categories_hurt"] == "1"
 
@@ -121,6 +124,30 @@ def test_ideal_is_an_arm_that_is_compared_not_a_baseline():
     lines[0]["cells"].append(ideal)
     rows = gains(lines, {})
     assert {(row["arm"], row["baseline"]) for row in rows} == {("enlarge", "raw"), ("ideal", "raw")}
+
+
+def test_arms_of_real_images_alone_are_compared_with_raw_of_the_same_regime():
+    lines = records({"a": [0.5, 0.51, 0.52]}, {"a": [0.6, 0.62, 0.63]})
+    raw = lines[0]["cells"][0]
+    for arm, kind, variant in (
+        ("augment", "augment", ""),
+        ("raw x 2", "raw", "task {'steps': 800}"),
+        ("raw 5", "raw", "real 5"),
+        ("raw 5 x 2", "raw", "real 5; task {'steps': 800}"),
+    ):
+        lines[0]["cells"].append(
+            {**copy.deepcopy(raw), "arm": arm, "kind": kind, "variant": variant}
+        )
+    rows = gains(lines, {})
+    assert {(row["arm"], row["baseline"]) for row in rows} == {
+        ("enlarge", "raw"),
+        ("enlarge", "augment"),
+        ("augment", "raw"),
+        ("raw x 2", "raw"),
+        ("raw 5 x 2", "raw 5"),
+    }
+    assert {row["compared"] for row in rows if row["baseline"] == "raw"} == {"3"}
+    assert "| augment | U |" in "\n".join(gain_table(rows))
 
 
 def test_the_markdown_says_spread_and_verdict():

@@ -33,7 +33,8 @@ ROWS = [
     row("16", "64", "0.95"),
     row("16", "64", "0.5", metric="macro_f1"),
     row("", "", "", arm="enlarge failed"),
-    row("4-5", "0", "0.1"),
+    row("3-5", "0", "0.1"),
+    row("0", "0", "0.1"),
     row("16", "0", "0.3", arm="score", method="Oracle"),
 ]
 
@@ -43,8 +44,23 @@ def test_cells_become_a_line_per_ratio_over_the_number_of_real_images():
     assert list(found) == [("tile", "M", "accuracy")]
     lines = found[("tile", "M", "accuracy")]
     assert list(lines) == ["raw", "Oracle, 1 per real image", "Oracle, 4 per real image"]
-    assert lines["raw"] == [Point(8, 0.6, 0.5, 0.7), Point(16, 0.7, 0.7, 0.7)]
+    assert lines["raw"] == [
+        Point(4, 0.1, 0.1, 0.1),
+        Point(8, 0.6, 0.5, 0.7),
+        Point(16, 0.7, 0.7, 0.7),
+    ]
     assert [point.mean for point in lines["Oracle, 4 per real image"]] == [0.9, 0.95]
+
+
+def test_the_primary_score_is_shown():
+    rows = [
+        *ROWS,
+        row("8", "0", "0.4", metric="macro_f1"),
+        row("16", "0", "0.5", metric="macro_f1"),
+    ]
+    found = curves(rows, {"M": "macro_f1"})
+    assert list(found) == [("tile", "M", "macro_f1")]
+    assert [point.mean for point in found["tile", "M", "macro_f1"]["raw"]] == [0.4, 0.5]
 
 
 def test_a_table_with_one_number_of_real_images_has_none():

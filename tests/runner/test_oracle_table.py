@@ -39,6 +39,8 @@ def test_the_committed_table_sees_a_true_gain_and_no_false_one():
         assert means[model, "Oracle"] >= bar, model
         assert float(gains[model, "Oracle"]["ci_low"]) > 0, model
         assert float(gains[model, "Memoriser"]["ci_low"]) <= 0, model
+        told = {who: gains[model, who]["verdict"] for who in ("Oracle", "Memoriser")}
+        assert told == {"Oracle": "helps", "Memoriser": "undecided"}, model
 
 
 @pytest.mark.slow(minutes=5)

@@ -95,6 +95,8 @@ def test_a_table_finds_the_defects_in_the_images(layout, tmp_path):
     plan = plan_table(str(table), options, pytest.fail)
     job = next(job for job in plan.jobs.values() if job.stage == "prepare")
     assert set(job.spec["defects"]) == set(defects)
+    own = data.stem if data.is_file() else data.name
+    assert {cell.dataset for cell in plan.cells} == {own}, "every folder under its own name"
     store = Store(tmp_path / "jobs")
     execute(job, Context(store, data))
     result = store.result(job.id)
@@ -113,6 +115,7 @@ def test_contents_without_normals_to_be_put_on_are_refused_before_training(tmp_p
     for _ in range(2):  # a second run passes over what has been refused
         ended: list[str] = []
         board = SimpleNamespace(
+            begin=lambda *_: None,
             started=lambda job, ended=ended: ended.append(job.stage),
             progressed=lambda *_: None,
             ended=lambda *_: None,

@@ -15,6 +15,7 @@ from defectbench.data.streams.arms import NothingToAdd, training_set
 from defectbench.data.streams.module import DefectData, ImageSet, Stream
 from defectbench.machine import Machine
 from defectbench.stages.evaluation import remarks_on, train_task
+from defectbench.stages.fit_checks import check_task
 from defectbench.tasks.classification import Classification
 from tests.running import run_here
 
@@ -181,3 +182,16 @@ def test_fewer_images_than_workers_or_batch_train_all_the_same(squares, tmp_path
         losses.append((folder / "losses.csv").read_text())
     assert losses[0] == losses[1]
     assert np.isfinite(found.test["accuracy"])
+
+
+def test_a_task_is_refused_images_without_the_truth_it_learns_from(squares):
+    no_masks = replace(squares, table=squares.table.assign(mask_pixels=0))
+    boxes = ["1 1 9 9 dark" if d else "" for d in squares.table["defects"]]
+    boxed = replace(no_masks, table=no_masks.table.assign(boxes=boxes))
+    either = {"mask", "boxes"}
+    for needs, images in (((), no_masks), ({"mask"}, squares), (either, squares), (either, boxed)):
+        check_task("one", needs, images)
+    with pytest.raises(UserError, match="squares: segmentation learns from mask of defects"):
+        check_task("segmentation", {"mask"}, boxed)
+    with pytest.raises(UserError, match="detection learns from boxes or mask of defects, and its"):
+        check_task("detection", either, no_masks)

@@ -284,7 +284,7 @@ def test_nothing_measured_is_named() -> None:
         ({"model": "resnet43", "width": 1.0}, "model 'resnet43'"),
         ({"model": "densenet121"}, "only timm's ResNets"),
         ({"augment": ["cutmax"]}, "did you mean 'cutmix'"),
-        ({"pretrained": True}, "set norm: batch"),
+        ({"pretrained": True, "norm": "group"}, "set norm: batch"),
         ({"source_head": "linear"}, "known: none, ganin, constant"),
         ({"threshold": "test"}, "known: half, validation"),
     ],

@@ -15,8 +15,9 @@ import torch
 
 from defectbench.batch import Batch
 from defectbench.config import UserError
-from defectbench.tasks.detection import Detection, mean_average_precision
+from defectbench.tasks.detection import Detection
 from defectbench.tasks.parts import matching
+from defectbench.tasks.parts.average_precision import mean_average_precision
 from defectbench.tasks.parts.detectors import Detector, Found
 from tests.tasks.shapes import DEFECTS, shapes
 from tests.tasks.training import train
@@ -211,7 +212,7 @@ def test_a_network_that_finds_nothing_scores_zero() -> None:
         ({"backbone": "vgg11", "width": 1.0}, "other strides"),
         ({"channels": 40}, "multiple of 32"),
         ({"min_area": 0}, "min_area 0"),
-        ({"pretrained": True}, "set norm: batch"),
+        ({"pretrained": True, "norm": "group"}, "set norm: batch"),
     ],
 )
 def test_bad_arguments_are_named(given: dict[str, object], message: str) -> None:

@@ -266,7 +266,7 @@ def test_a_diverged_network_is_named() -> None:
         ({"decoder_channels": [8, 8]}, "wants 3"),
         ({"architecture": "res"}, "wants two"),
         ({"encoder": "tu-mobilenetv3_small_050"}, "width 0.25"),
-        ({"encoder_weights": "imagenet"}, "set norm: batch"),
+        ({"encoder_weights": "imagenet", "norm": "group"}, "set norm: batch"),
         ({"loss": "dice"}, "loss 'dice'"),
     ],
 )

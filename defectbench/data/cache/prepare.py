@@ -2,7 +2,7 @@
 
 A cache is a folder: `images.npy` (N, S, S, 3) uint8, `masks.npy` (N, S, S) uint8 in {0, 1}, `table.csv` (one row per
 cached image) and `prepared.json`. Images are resized with antialiased bicubic, binarised masks with nearest; an oblong
-image is stretched to the square, its mask alike. The bytes follow from the manifest, its files and the options alone,
+image is stretched to the square, its mask and boxes alike. The bytes follow from the manifest, its files and the options alone,
 whatever the number of workers. The cache is written under a temporary name, which a killed run leaves and the next one
 continues, and renamed when complete.
 """
@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,10 +29,12 @@ from defectbench.config import UserError, UserErrors
 from defectbench.data.cache.prepared import FILES, REVISION, Prepared, is_whole
 from defectbench.data.cache.windows import MIN_DEFECT, Window, defect_windows, normal_windows
 from defectbench.data.cache.workers import Runner, runner
+from defectbench.data.files.boxes import fill_boxes, place_boxes, read_boxes, write_boxes
 from defectbench.data.files.decoding import BadFile, decode_image, read_header
 from defectbench.data.files.digests import source_digest
 from defectbench.data.files.mask_parts import decode_merged
-from defectbench.data.manifest import LIST_SEPARATOR, Manifest
+from defectbench.data.manifest import BOXES, LIST_SEPARATOR, Manifest
+from defectbench.files import flush, tell_damage
 
 __all__ = ["Options", "Prepared", "prepare"]
 
@@ -79,6 +81,7 @@ class _Source:
     mask: Path | None
     defective: bool
     threshold: int
+    boxes: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def prepare(
         size: side of the cached images, pixels.
         crop: cut patches of this side (source pixels) before resizing: of defective images every patch of a grid of
             stride `crop // 2` that is defect for at least `least_defect`, of normal ones `normals_per_image` seeded ones. Ids get
-            `@y,x` behind them; the group is inherited.
+            `@y,x` behind them; the group is inherited. Where there are boxes and no mask, their inside counts as defect.
         normals_per_image: see `crop`.
         least_defect: see `crop`; a fraction. More leaves fewer patches, none of them with a mere corner of a defect.
         workers: processes besides this one; 0 decodes here.
@@ -144,7 +147,7 @@ def prepare(
             if is_whole(folder, plan):  # another process was faster
                 return Prepared.open(folder)
             windows = _windows(sources, options, run)
-            table = _table(manifest, windows)
+            table = _table(manifest, windows, sources, size)
             if not len(table):
                 raise UserError(f"{manifest.root}: no mask marks a pixel; nothing to crop")
             begin_cache(partial, plan, len(table), size)
@@ -183,6 +186,7 @@ def _defective(table: pd.DataFrame) -> pd.Series:
 
 def _sources(manifest: Manifest, crop: int | None) -> list[_Source]:
     columns = [manifest.table[c] for c in ("id", "image", "mask", "defects")]
+    boxes = manifest.table[BOXES] if manifest.has_boxes else [""] * len(manifest)
     sources = [
         _Source(
             id=str(name),
@@ -190,14 +194,17 @@ def _sources(manifest: Manifest, crop: int | None) -> list[_Source]:
             mask=manifest.root / mask if mask else None,
             defective=len(defects) > 0,
             threshold=manifest.mask_threshold,
+            boxes=str(marked),
         )
-        for name, image, mask, defects in zip(*columns, strict=True)
+        for name, image, mask, defects, marked in zip(*columns, boxes, strict=True)
     ]
-    blind = [s.id for s in sources if crop is not None and s.defective and s.mask is None]
+    blind = [
+        s.id for s in sources if crop is not None and s.defective and s.mask is None and not s.boxes
+    ]
     if blind:
         raise UserError(
             f"{manifest.root}: crop={crop} needs to know where the defects are, but {len(blind)} defective images "
-            f"have no mask (first: {blind[0]}); leave crop out"
+            f"have neither mask nor boxes (first: {blind[0]}); leave crop out"
         )
     return sources
 
@@ -211,7 +218,7 @@ def _windows(sources: list[_Source], options: Options, run: Runner) -> list[list
     ]
     found: list[list[Window]] = []
     problems: list[str] = []
-    for windows, bad in run.map(_choose_windows, chunks):
+    for windows, bad in run(_choose_windows, chunks):
         found += windows
         problems += bad
     _raise(problems)
@@ -228,16 +235,23 @@ def _choose_windows(work: _Work) -> tuple[list[list[Window]], list[str]]:
             if source.defective and source.mask is not None:
                 mask = decode_merged(source.mask, source.threshold)
                 windows.append(defect_windows(mask, crop, least))
+                continue
+            head = read_header(source.image)
+            if source.defective:
+                inside = fill_boxes(read_boxes(source.boxes), head.height, head.width)
+                windows.append(defect_windows(inside, crop, least))
             else:
-                head = read_header(source.image)
                 windows.append(normal_windows(head.height, head.width, crop, count, source.id))
         except BadFile as error:
-            problems.append(f"{source.mask if source.defective else source.image}: {error}")
+            bad = source.mask if source.defective and source.mask is not None else source.image
+            problems.append(f"{bad}: {error}")
     return windows, problems
 
 
-def _table(manifest: Manifest, windows: list[list[Window]]) -> pd.DataFrame:
-    """Make one row per cached image: the manifest's columns, `origin` and the window's place."""
+def _table(
+    manifest: Manifest, windows: list[list[Window]], sources: list[_Source], size: int
+) -> pd.DataFrame:
+    """Make one row per cached image: the manifest's columns, `origin` and the window's place; boxes in cached pixels."""
     repeats = np.repeat(np.arange(len(windows)), [len(w) for w in windows])
     table = manifest.table.iloc[repeats].reset_index(drop=True)
     flat = [w for ws in windows for w in ws]
@@ -245,21 +259,47 @@ def _table(manifest: Manifest, windows: list[list[Window]]) -> pd.DataFrame:
     table["id"] = [f"{i}{w.suffix}" for i, w in zip(table["id"], flat, strict=True)]
     for name in ("y", "x", "side"):
         table[name] = np.array([getattr(w, name) for w in flat], dtype=np.int64)
+    if manifest.has_boxes:
+        table[BOXES] = [
+            _place(source, window, size)
+            for source, chosen in zip(sources, windows, strict=True)
+            for window in chosen
+        ]
     return table
+
+
+def _place(source: _Source, window: Window, size: int) -> str:
+    """Write the boxes of a source in the pixels of the cached image of a window."""
+    if not source.boxes:
+        return ""
+    width = height = window.side
+    if not window.side:
+        try:
+            head = read_header(source.image)
+        except BadFile:
+            return ""  # told when the image is decoded, which stops the cache
+        width, height = head.width, head.height
+    boxes = place_boxes(
+        read_boxes(source.boxes),
+        left=window.x,
+        top=window.y,
+        width=width,
+        height=height,
+        size=size,
+    )
+    return write_boxes(boxes)
 
 
 def begin_cache(partial: Path, plan: str, images: int, size: int) -> None:
     """Lay out empty arrays, unless a killed run of the same plan left them."""
     note = partial / "plan"
-    if note.is_file() and note.read_text() == plan:
+    shapes = {"images.npy": (images, size, size, 3), "masks.npy": (images, size, size)}
+    if note.is_file() and note.read_text() == plan and _as_long(partial, shapes):
         return
     if partial.exists():
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
-    for name, shape in (
-        ("images.npy", (images, size, size, 3)),
-        ("masks.npy", (images, size, size)),
-    ):
+    for name, shape in shapes.items():
         with (partial / name).open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -271,6 +311,25 @@ def begin_cache(partial: Path, plan: str, images: int, size: int) -> None:
                 )  # a full disk shows now, not hours later
             file.truncate(total)
     note.write_text(plan)
+
+
+def _as_long(partial: Path, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Say whether the arrays of an unfinished cache are as long as they were made; names the first that is not."""
+    for name, shape in shapes.items():
+        path = partial / name
+        try:
+            with path.open("rb") as file:
+                np.lib.format.read_magic(file)
+                np.lib.format.read_array_header_1_0(file)
+                wanted = file.tell() + int(np.prod(shape))
+            there = path.stat().st_size
+        except (OSError, ValueError) as error:
+            tell_damage(path, error, "this cache is made again")
+            return False
+        if there != wanted:
+            tell_damage(path, f"{there} bytes of {wanted}", "this cache is made again")
+            return False
+    return True
 
 
 def _fill(
@@ -294,7 +353,7 @@ def _fill(
     finished = len(sources) - sum(len(work.sources) for _, work in todo)
     problems: list[str] = []
     with journal.open("a") as notes:
-        results = run.map(_decode, [work for _, work in todo])
+        results = run(_decode, [work for _, work in todo])
         for (index, work), bad in zip(todo, results, strict=True):
             problems += bad
             finished += len(work.sources)
@@ -362,6 +421,8 @@ def finish_cache(
     written["defects"] = written["defects"].map(LIST_SEPARATOR.join)
     written.to_csv(partial / "table.csv", index=False, lineterminator="\n")
     (partial / "prepared.json").write_text(json.dumps(header, indent=1) + "\n")
+    for name in FILES:
+        flush(partial / name)
     for name in ("plan", "done"):
         (partial / name).unlink(missing_ok=True)
     old = folder.with_name(f"{folder.name}.old")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from defectbench.config import UserError
-from defectbench.data.manifest import LIST_SEPARATOR, Manifest
+from defectbench.data.files.boxes import box_rows
+from defectbench.data.manifest import BOXES, LIST_SEPARATOR
 
 FILES: Final = ("images.npy", "masks.npy", "table.csv", "prepared.json")
 REVISION: Final = 1
@@ -32,7 +33,7 @@ class Prepared:
         size: side of the images, pixels.
         table: one row per cached image: `id`, `origin` (id of the source image), the window `y, x, side` in source
             pixels (side 0: the whole image), the manifest's columns, and `mask_pixels`, the defect pixels that the
-            resized mask still has.
+            resized mask still has; where the dataset annotates boxes, `boxes` in pixels of the cached image.
         dataset: name of the dataset.
         defects: names of the K defects.
         products: names of the products.
@@ -100,6 +101,13 @@ class Prepared:
         array: npt.NDArray[np.uint8] = np.load(self.folder / "masks.npy", mmap_mode="r")
         return array
 
+    @cached_property
+    def boxes(self) -> list[npt.NDArray[np.float32]] | None:
+        """Annotated boxes of every image, (M, 5) float32 as of `boxes.box_rows`; None if the dataset has none."""
+        if BOXES not in self.table.columns:
+            return None
+        return [box_rows(text, self.defects) for text in self.table[BOXES]]
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave the arrays behind, so that a copy for another process stays small."""
         return {k: v for k, v in self.__dict__.items() if k not in {"images", "masks"}}
@@ -159,16 +167,6 @@ class Prepared:
             for name in names:
                 labels[i, column[name]] = 1
         return labels
-
-    def with_splits_of(self, manifest: Manifest) -> Prepared:
-        """Give every row the split that `manifest` gives its source image; rows that it lacks get `""`.
-
-        So one cache serves several splits of one dataset.
-        """
-        split = dict(zip(manifest.table["id"], manifest.table["split"], strict=True))
-        table = self.table.copy()
-        table["split"] = [split.get(origin, "") for origin in table["origin"]]
-        return replace(self, table=table)
 
 
 def is_whole(folder: Path, plan: str) -> bool:

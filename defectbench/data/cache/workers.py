@@ -6,44 +6,29 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Here:
-    """Runs chunks in this process, in order."""
+class Runner(Protocol):
+    """What `map` does, wherever it runs; results come in order."""
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
         """Apply a function to each item."""
-        return map(function, items)
-
-
-class Workers:
-    """Runs chunks in other processes; results come in order."""
-
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
-        self.pool = pool
-
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """Apply a function to each item."""
-        return self.pool.map(function, items)
-
-
-Runner = Here | Workers
 
 
 @contextmanager
 def runner(workers: int) -> Iterator[Runner]:
-    """Give something whose `map` applies a function of a module to items: here, or in `workers` processes."""
+    """Give `map` for functions of a module: of this process, or of `workers` others."""
     if workers < 1:
-        yield Here()
+        yield map
         return
     # spawn: the caller may have threads (torch), which a fork would copy in mid-lock
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield Workers(pool)
+            yield pool.map
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

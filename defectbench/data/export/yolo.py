@@ -18,7 +18,6 @@ from defectbench.data.export.outlines import outlines
 from defectbench.imaging.components import boxes
 
 SMALLEST_SIDE = 10  # pixels; Ultralytics drops smaller images as corrupt
-SPLIT_ORDER = ("train", "val", "test")
 
 
 def write_detect(writer: Writer, items: list[Item]) -> dict[str, Any]:

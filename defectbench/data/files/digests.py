@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from defectbench.config import UserErrors
 from defectbench.data.files.decoding import BadFile
 from defectbench.data.files.mask_parts import mask_files
 from defectbench.data.manifest import Manifest
+from defectbench.files import write_text
 
 SETTLED: Final = 2_000_000_000
 """Nanoseconds: a file changed more recently than this could change again without a new time stamp."""
@@ -133,10 +135,5 @@ def _load(memo: Path | None) -> Memo:
 
 def _save(memo: Path, content: Memo) -> None:
     """Write the memo under a temporary name and rename it; a folder that cannot be written is no loss."""
-    partial = memo.with_name(f"{memo.name}.{os.getpid()}")
-    try:
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=0, sort_keys=True))
-        partial.replace(memo)
-    except OSError:
-        partial.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_text(memo, json.dumps(content, indent=0, sort_keys=True))

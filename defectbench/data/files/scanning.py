@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -136,6 +137,28 @@ def walk(folder: Path) -> Iterator[Path]:
     yield from below(folder)
 
 
+@dataclass
+class Row:
+    """One image of a scan; see `manifest` for the columns.
+
+    Attributes:
+        image: path relative to the root.
+        mask: likewise; `""` if there is none.
+        extra: further columns, e.g. `mask_empty`.
+    """
+
+    id: str
+    image: str
+    mask: str
+    product: str
+    defects: tuple[str, ...]
+    split: str
+    group: str
+    mask_source: str
+    source: str = "real"
+    extra: dict[str, object] = field(default_factory=dict)
+
+
 class Scan:
     """Gathers rows and problems of one scan, checks every file's head, and makes the manifest or raises them all."""
 
@@ -148,7 +171,7 @@ class Scan:
         """
         self.title, self.root = title, root
         self.problems: list[str] = []
-        self.rows: list[dict[str, object]] = []
+        self.rows: list[Row] = []
         self._heads: dict[Path, Header | None] = {}
         self._agreed: dict[tuple[Path, Path], bool] = {}
 
@@ -157,7 +180,13 @@ class Scan:
         self.problems.append(f"{path}: {text}")
 
     def files(
-        self, folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, ending: str = ""
+        self,
+        folder: Path,
+        suffixes: Iterable[str] = IMAGE_SUFFIXES,
+        *,
+        ending: str = "",
+        stems: str = ".*",
+        empty: str | None = None,
     ) -> dict[str, Path]:
         """List the images of one folder (not below) by stem, as `key` makes it, sorted naturally.
 
@@ -165,6 +194,8 @@ class Scan:
             folder: where to look; a missing one is a problem, noted.
             suffixes: which suffixes count, lower case with the dot.
             ending: an ending that the stem must have and that is cut off, e.g. `"_mask"`; compared without case.
+            stems: regular expression that the rest of the stem must match, as `key` makes it.
+            empty: the cure if the folder holds none, which then is a problem; no problem by default.
 
         Returns:
             Path by stem. Two files of one stem (`a.png`, `A.PNG`, `a.jpg`) are a problem; the first is kept.
@@ -182,6 +213,8 @@ class Scan:
             if not stem.endswith(ending.casefold()):
                 continue
             stem = stem[: len(stem) - len(ending)] if ending else stem
+            if not re.fullmatch(stems, stem, re.DOTALL):
+                continue
             if not _encodes(path.name):
                 self.problem(folder / ascii(path.name), "name is not valid UTF-8; rename it")
             elif stem in found:
@@ -191,7 +224,32 @@ class Scan:
                 )
             else:
                 found[stem] = path
+        if empty is not None and not found:
+            self.problem(folder, f"holds no image; {empty}")
         return found
+
+    def pairs(
+        self,
+        images: Mapping[str, Path],
+        masks: Mapping[str, Path],
+        expected: Callable[[Path], str],
+        orphan: str,
+    ) -> list[tuple[Path, Path]]:
+        """Pair images with masks by stem, in the order of the images; either without the other is a problem.
+
+        Args:
+            images: path by stem, as `files` gives it.
+            masks: likewise.
+            expected: says for an image where its mask should be.
+            orphan: the cure for a mask without image, e.g. `"has no image of its stem in test; get the category again"`.
+        """
+        for stem, image in images.items():
+            if stem not in masks:
+                self.problem(image, f"has no mask; expected {expected(image)}")
+        for stem, mask in masks.items():
+            if stem not in images:
+                self.problem(mask, orphan)
+        return [(images[stem], masks[stem]) for stem in images if stem in masks]
 
     def head(self, path: Path) -> Header | None:
         """Read the head of a file once; None if it is bad, which is noted."""
@@ -265,18 +323,17 @@ class Scan:
         else:
             self.agree(image, mask)
         self.rows.append(
-            {
-                "id": id,
-                "image": self._relative(image),
-                "mask": self._relative(mask) if mask else "",
-                "product": product,
-                "defects": names,
-                "split": split,
-                "group": group or id,
-                "source": "real",
-                "mask_source": mask_source or ("annotation" if mask else "none"),
-                **extra,
-            }
+            Row(
+                id=id,
+                image=self._relative(image),
+                mask=self._relative(mask) if mask else "",
+                product=product,
+                defects=names,
+                split=split,
+                group=group or id,
+                mask_source=mask_source or ("annotation" if mask else "none"),
+                extra=extra,
+            )
         )
 
     def _relative(self, path: Path) -> str:
@@ -300,7 +357,8 @@ class Scan:
                 f"{self.title} at {self.root}: {count} problem{'s' if count > 1 else ''}",
                 self.problems,
             )
-        table = pd.DataFrame(self.rows)
+        table = pd.DataFrame([{**vars(row), **row.extra} for row in self.rows])
+        table = table.drop(columns="extra")
         extra = [c for c in table.columns if c not in COLUMNS]
         table = table[[*COLUMNS, *extra]].sort_values("id", kind="stable", ignore_index=True)
         return Manifest(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from defectbench.config import UserError, UserErrors, load_yaml, nearest
-from defectbench.data.manifest import Manifest
+from defectbench.data.files.boxes import rename_boxes
+from defectbench.data.manifest import BOXES, Manifest
 
 DT_GAN: Final = Path(__file__).with_name("regroup_dt_gan.yaml")
 SKIP: Final = "skip"
@@ -109,6 +110,11 @@ def regroup(manifest: Manifest, regrouping: Regrouping | None = None) -> Manifes
     ]
     kept = [len(found) == 0 or (len(found) == 1 and SKIP not in found) for found in groups]
     table["defects"] = [tuple(found) for found in groups]
+    if manifest.has_boxes:
+        table[BOXES] = [
+            rename_boxes(text, {k: None if v == SKIP else v for k, v in listed[product].items()})
+            for product, text in zip(table["product"], table[BOXES], strict=True)
+        ]
     table = table[kept].reset_index(drop=True)
     if not len(table):
         raise UserError(f"{regrouping.path}: leaves no image of {manifest.dataset}; keep some type")

@@ -9,8 +9,6 @@ the rule divides them as it divides a defect. Rows that a rule leaves out are dr
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import replace
 from typing import Final
@@ -22,6 +20,7 @@ from defectbench.config import UserError, nearest
 from defectbench.data.files.scanning import GOOD
 from defectbench.data.manifest import Manifest
 from defectbench.data.splitting.rules import RULES, Part, Sides, count, strata_of, take
+from defectbench.rng import numpy_rng
 
 VALIDATION: Final = 0.2
 """Share of the training images, by stratum, that validate."""
@@ -30,7 +29,12 @@ LEAKED: Final = "#train"
 
 
 def split(
-    manifest: Manifest, rule: str, seed: int = 0, *, validation: float = VALIDATION
+    manifest: Manifest,
+    rule: str,
+    seed: int = 0,
+    *,
+    validation: float = VALIDATION,
+    validation_seed: int | None = None,
 ) -> Manifest:
     """Set every row's `split` to `train`, `val` or `test`.
 
@@ -40,6 +44,7 @@ def split(
             `one_third`, `few_shot(5)`, `k_fold(5, 0)`, `fraction(test=0.4)`, `subset(20 of A)`.
         seed: of the rules that choose at random, and of the choice of validation images.
         validation: share of the training images that validate, [0, 1); 0 for none.
+        validation_seed: of the choice of validation images alone, where it shall not be `seed`.
 
     Returns:
         A manifest without the rows that the rule leaves out.
@@ -52,9 +57,12 @@ def split(
     name, arguments = parse(rule)
     sides = Sides(manifest, strata_of(manifest), seed)
     RULES[name].apply(sides, **arguments)
+    sides.seed = seed if validation_seed is None else validation_seed
     _take_validation(sides, validation)
     if name == "one_third_anomalydiffusion_exact":
         return _with_leak(sides)
+    if RULES[name].ignores_groups:
+        _deal_by_image(sides)
     return _result(manifest, sides.of_row)
 
 
@@ -93,7 +101,12 @@ def parse(rule: str) -> tuple[str, dict[str, int | float | str]]:
     return name, arguments
 
 
-def at_most(manifest: Manifest, limit: int, seed: int = 0) -> Manifest:
+def ignores_groups(rule: str) -> bool:
+    """Whether a rule puts images of one group on several sides on purpose, to show what that does."""
+    return RULES[parse(rule)[0]].ignores_groups
+
+
+def at_most(manifest: Manifest, limit: int, seed: int = 0, *, by_image: bool = False) -> Manifest:
     """Keep at most `limit` training images of each defect; validation and test stay.
 
     Parts are kept whole and in one seeded order, so a smaller limit keeps a subset of what a larger one keeps.
@@ -102,8 +115,13 @@ def at_most(manifest: Manifest, limit: int, seed: int = 0) -> Manifest:
         manifest: divided by `split`.
         limit: images of each product and defect.
         seed: of the order.
+        by_image: whether each image is a part of its own, so that exactly `limit` images are kept where there are so many.
+            Images of a group that are left out of training are left out altogether.
     """
-    sides = Sides(manifest, strata_of(manifest), seed)
+    parts = manifest
+    if by_image:
+        parts = replace(manifest, table=manifest.table.assign(group=manifest.table["id"]))
+    sides = Sides(manifest, strata_of(parts), seed)
     sides.of_row[:] = manifest.table["split"].tolist()
     for stratum in sides.strata:
         if stratum[1] == GOOD:
@@ -119,12 +137,6 @@ def at_most(manifest: Manifest, limit: int, seed: int = 0) -> Manifest:
         sides.put(training, "")
         sides.put(kept, "train")
     return _result(manifest, sides.of_row)
-
-
-def split_digest(manifest: Manifest) -> str:
-    """Hash which image is on which side: SHA-256, hexadecimal."""
-    pairs = sorted(zip(manifest.table["id"], manifest.table["split"], strict=True))
-    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
 
 
 def without(manifest: Manifest, *defects: str) -> Manifest:
@@ -149,6 +161,20 @@ def _result(manifest: Manifest, of_row: np.ndarray) -> Manifest:
     table = manifest.table.copy()
     table["split"] = pd.Series(of_row, index=table.index, dtype="str")
     return replace(manifest, table=table[table["split"] != ""].reset_index(drop=True))
+
+
+def _deal_by_image(sides: Sides) -> None:
+    """Deal the sides anew among the images of each product and defect, whatever their groups; the numbers stay."""
+    table = sides.manifest.table
+    keys = [
+        (str(product), "+".join(names) or GOOD)
+        for product, names in zip(table["product"], table["defects"], strict=True)
+    ]
+    order = table["id"].argsort(kind="stable").to_numpy()
+    for key in sorted(set(keys)):
+        rows = [row for row in order if keys[row] == key]
+        shuffled = numpy_rng(sides.seed, "split", "by_image", *key).permutation(len(rows))
+        sides.of_row[rows] = sides.of_row[[rows[place] for place in shuffled]]
 
 
 def _with_leak(sides: Sides) -> Manifest:

@@ -2,6 +2,8 @@
 
 - `raw`: the real training images.
 - `augment`: the same, under traditional augmentation (brightness, rotation, noise: DCDGANc section 3.3).
+- `ideal`: real images in the place of synthetic ones: `raw` and training images that its limit of real images holds back,
+  in the numbers of the synthetic ones, or as many as there are. The bound for every generator.
 - `enlarge`: real and synthetic images together.
 - `synthetic_only`: no real defect image at all (zero-shot); real normals only if the table asks for normals. A fifth of
   the synthetic images validates, so that no real defect chooses a checkpoint or a threshold either.
@@ -10,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +55,8 @@ def training_set(
     synthetic: Prepared | None,
     *,
     needs_masks: bool,
+    held_back: Prepared | None = None,
+    per_defect: Mapping[str, int] | None = None,
     normals: int = 0,
     ratio: float | None = None,
     seed: int = 0,
@@ -62,6 +67,8 @@ def training_set(
         arm: one of the names above.
         real: the real images; only the train split is read.
         synthetic: the synthetic images, for arms that use them.
+        held_back: for `ideal`, the real images without the limit; only the train split is read.
+        per_defect: for `ideal`, how many more real images to add, by defect.
         needs_masks: leave synthetic images without a valid mask out.
         normals: real normal training images to add (all that there are if fewer).
         ratio: synthetic images per real defect image; None takes all.
@@ -100,8 +107,15 @@ def training_set(
             good = real.rows(split="val", defective=False) if normals else held[:0]
             validation = ImageSet.of(synthetic, apart) + ImageSet.of(real, good)
         chosen, n_synthetic = chosen + ImageSet.of(synthetic, usable), len(usable)
+    elif arm == "ideal":
+        if held_back is None or per_defect is None:
+            raise UserError("arm ideal needs the real images that are held back; give it `real`")
+        more = _more_real(real, rows, held_back, per_defect, seed)
+        chosen, rows = chosen + ImageSet.of(held_back, more), np.concatenate([rows, more])
     elif arm not in {"raw", "augment"}:
-        raise UserError(f"no arm {arm!r}; known: raw, augment, enlarge, synthetic_only, transfer")
+        raise UserError(
+            f"no arm {arm!r}; known: raw, augment, ideal, enlarge, synthetic_only, transfer"
+        )
     if normals:
         good = real.rows(split="train", defective=False)
         good = np.sort(numpy_rng(seed, "normals").permutation(good)[:normals])
@@ -114,6 +128,31 @@ def training_set(
         n_synthetic=n_synthetic,
         left_out=left_out,
     )
+
+
+def _more_real(
+    real: Prepared,
+    used: npt.NDArray[np.int64],
+    held: Prepared,
+    per_defect: Mapping[str, int],
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """Choose training images that the limited set lacks, of each defect so many or as many as there are.
+
+    Raises:
+        NothingToAdd: the limited set has them all.
+    """
+    _check_same_names(real, held)
+    known = set(real.table["origin"].iloc[used])
+    fresh = ~held.table["origin"].isin(known).to_numpy()
+    chosen: set[int] = set()
+    for defect, count in per_defect.items():
+        rows = held.rows(split="train", defect=defect)
+        rows = numpy_rng(seed, "ideal", defect).permutation(rows[fresh[rows]])
+        chosen |= {int(row) for row in rows[:count]}
+    if not chosen:
+        raise NothingToAdd("no real training image is held back: all of them are in raw already")
+    return np.array(sorted(chosen), dtype=np.int64)
 
 
 def _hold_out(
@@ -137,6 +176,8 @@ def _usable(synthetic: Prepared, needs_masks: bool) -> npt.NDArray[np.int64]:
     if not needs_masks:
         return rows
     invalid = synthetic.table["mask_source"].isin(["invalid", "none"]).to_numpy()
+    if "boxes" in synthetic.table.columns:  # replayed images of a dataset that annotates boxes
+        invalid &= (synthetic.table["boxes"] == "").to_numpy()
     if invalid.all():
         reasons = ", ".join(sorted(set(synthetic.table["mask_source"])))
         raise NothingToAdd(

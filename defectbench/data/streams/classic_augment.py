@@ -1,6 +1,6 @@
 """Traditional augmentation of batches: flips, crops, brightness, rotation, noise; every draw from a given generator.
 
-Geometry moves image and mask together (mask by nearest neighbour); photometry touches the image only.
+Geometry moves image, mask (by nearest neighbour) and boxes together; photometry touches the image only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from defectbench.batch import Batch
 from defectbench.config import UserError, nearest
+from defectbench.data.files.moved_boxes import mirrored, turned, warped
 
 
 def _uniform(rng: torch.Generator, n: int, low: float, high: float) -> Tensor:
@@ -24,11 +25,15 @@ def flip(batch: Batch, rng: torch.Generator) -> Batch:
     """Mirror each image left to right with probability one half."""
     chosen = (torch.rand(len(batch["image"]), generator=rng) < 0.5).view(-1, 1, 1, 1)
     image, mask = batch["image"], batch["mask"]
-    return {
+    moved: Batch = {
         **batch,
         "image": torch.where(chosen, image.flip(3), image),
         "mask": torch.where(chosen, mask.flip(3), mask),
     }
+    if "boxes" in batch:
+        boxes = batch["boxes"]
+        moved["boxes"] = torch.where(chosen[:, :, 0], mirrored(boxes, image.shape[3]), boxes)
+    return moved
 
 
 def dihedral(batch: Batch, rng: torch.Generator) -> Batch:
@@ -39,7 +44,10 @@ def dihedral(batch: Batch, rng: torch.Generator) -> Batch:
         rows = turns == quarter
         image[rows] = image[rows].rot90(quarter, (2, 3))
         mask[rows] = mask[rows].rot90(quarter, (2, 3))
-    return flip({**batch, "image": image, "mask": mask}, rng)
+    moved: Batch = {**batch, "image": image, "mask": mask}
+    if "boxes" in batch:
+        moved["boxes"] = turned(batch["boxes"], turns, image.shape[3])
+    return flip(moved, rng)
 
 
 def resize_crop(batch: Batch, rng: torch.Generator, factor: float = 1.12) -> Batch:
@@ -98,7 +106,10 @@ def _warp(batch: Batch, angle: Tensor, zoom: Tensor, shift: Tensor) -> Batch:
     mask = F.grid_sample(
         batch["mask"], where, mode="nearest", padding_mode="reflection", align_corners=False
     )
-    return {**batch, "image": image, "mask": mask}
+    moved: Batch = {**batch, "image": image, "mask": mask}
+    if "boxes" in batch:
+        moved["boxes"] = warped(batch["boxes"], theta, size[3])
+    return moved
 
 
 AUGMENTATIONS: dict[str, Callable[[Batch, torch.Generator], Batch]] = {

@@ -8,7 +8,7 @@ the module's clock shows when its iteration begins.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -127,6 +127,7 @@ class ImageSet:
     def take(self, indices: npt.NDArray[np.int64]) -> Batch:
         """Read images by index, in the order asked, as floats."""
         images: npt.NDArray[np.uint8] | None = None
+        boxes: list[npt.NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(indices)
         masks: npt.NDArray[np.uint8] | None = None
         start = 0
         for prepared, rows in self.parts:
@@ -137,20 +138,36 @@ class ImageSet:
             if len(here):
                 where = rows[indices[here] - start]
                 images[here], masks[here] = prepared.images[where], prepared.masks[where]
+                marked = prepared.boxes
+                if marked is not None:
+                    for place, row in zip(here, where, strict=True):
+                        boxes[place] = marked[row]
             start += len(rows)
         if images is None or masks is None:
             raise UserError("an empty set of images was asked for a batch; check split and defects")
-        return Batch(
+        batch = Batch(
             image=to_float(torch.from_numpy(images).permute(0, 3, 1, 2)).contiguous(),
             mask=torch.from_numpy(masks).unsqueeze(1).float(),
             defects=torch.from_numpy(self.defects[indices]),
             product=torch.from_numpy(self.product[indices]),
             synthetic=torch.from_numpy(self.synthetic[indices]),
         )
+        if any(prepared.boxes is not None for prepared, _ in self.parts):
+            batch["boxes"] = torch.from_numpy(_padded(boxes))
+        return batch
 
     def all(self) -> Batch:
         """Read every image."""
         return self.take(np.arange(len(self), dtype=np.int64))
+
+
+def _padded(boxes: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Put the boxes of several images, (M, 5) each, into one array; rows without a box have the defect number -1."""
+    rows = np.zeros((len(boxes), max(map(len, boxes), default=0), 5), dtype=np.float32)
+    rows[..., 4] = -1
+    for row, found in zip(rows, boxes, strict=True):
+        row[: len(found)] = found
+    return rows
 
 
 @dataclass(frozen=True)
@@ -337,11 +354,6 @@ def contents_background(images: ImageSet, limit: int = 64) -> int:
         (0, 255, 128),
         key=lambda value: float(torch.quantile((pixels - value).abs()[:1_000_000], 0.2)),
     )
-
-
-def with_view(stream: Stream, view: View) -> Stream:
-    """Give the same stream with another view."""
-    return replace(stream, view=view)
 
 
 def tensor_tree(batch: Any, move: Callable[[Tensor], Tensor]) -> Any:

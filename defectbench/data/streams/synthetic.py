@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from defectbench.batch import Batch, Request, to_float
+from defectbench.batch import Request, to_float
 from defectbench.data.cache.prepare import Prepared
 from defectbench.data.manifest import Manifest
 from defectbench.data.streams.learned import Learned, check_requests
@@ -269,10 +269,3 @@ def synthetic_manifest(
         mask_threshold=128,
         stand_in=prepared.stand_in,
     )
-
-
-def as_uint8_images(batch: Batch) -> npt.NDArray[np.uint8]:
-    """Give a batch's images as (B, H, W, 3) uint8 arrays."""
-    from defectbench.batch import to_uint8
-
-    return to_uint8(batch["image"]).permute(0, 2, 3, 1).cpu().numpy()

@@ -44,7 +44,6 @@ class AdaptiveAugment(nn.Module):
     def __init__(
         self, *, kind: Ada = "all", target: float = 0.6, speed: int = 500_000, every: int = 4
     ) -> None:
-        """Start with p = 0: the identity."""
         super().__init__()
         self.kind, self.target, self.speed, self.every = kind, target, speed, every
         self.register_buffer("p", torch.zeros(()))

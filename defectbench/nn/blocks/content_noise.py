@@ -33,7 +33,6 @@ class AddNoise(nn.Module):
     """Add one noise map to all channels, times a learned strength that starts at 0 (Karras et al. 2019; Defect-GAN, sec. 3.3)."""
 
     def __init__(self) -> None:
-        """Start as the identity."""
         super().__init__()
         self.strength = nn.Parameter(torch.zeros(()))
 

@@ -42,7 +42,6 @@ class EqualLinear(nn.Module):
         rate: float = 1.0,
         active: bool = False,
     ) -> None:
-        """Draw weights of variance `1 / rate^2`."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(cout, cin) / rate)
         self.bias = None if bias is None else nn.Parameter(torch.full((cout,), bias / rate))
@@ -85,7 +84,6 @@ class EqualConv(nn.Module):
         active: bool = False,
         gain: float = 1.0,
     ) -> None:
-        """Draw weights of unit variance."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(cout, cin, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(cout)) if bias else None
@@ -119,7 +117,6 @@ class Fir(nn.Module):
     taps: Tensor
 
     def __init__(self) -> None:
-        """Make the 4x4 filter of sum 1."""
         super().__init__()
         taps = torch.tensor(TAPS)
         self.register_buffer("taps", taps.outer(taps)[None, None], persistent=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 MOST_GROUPS = 32  # Wu & He 2018, table 3
 
@@ -30,6 +31,24 @@ def use_group_norm(network: nn.Module) -> nn.Module:
     for name, child in network.named_children():
         setattr(network, name, use_group_norm(child))
     return network
+
+
+class SingleValueGroupNorm(nn.GroupNorm):
+    """Group normalisation that also takes groups of a single value, which become zero, then the bias.
+
+    torch refuses them for a batch of one image only, even in evaluation, so that an odd last batch would fail.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # torch's name
+        """Normalise (B, C, ...)."""
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+def allow_single_values(network: nn.Module) -> None:
+    """Let every group normalisation inside `network` take groups of a single value, in place; results are the same."""
+    for layer in network.modules():
+        if type(layer) is nn.GroupNorm:
+            layer.__class__ = SingleValueGroupNorm
 
 
 def _replacement(norm: nn.BatchNorm2d) -> nn.Module:

@@ -20,7 +20,6 @@ class Unconditional(nn.Module):
     """A plain layer behind the interface of the conditional ones."""
 
     def __init__(self, layer: nn.Module) -> None:
-        """Wrap a layer that takes features alone."""
         super().__init__()
         self.layer = layer
 
@@ -48,7 +47,6 @@ class AdaIN(nn.Module):
     def __init__(
         self, channels: int, *, code: int, around_one: bool = True, eps: float = 1e-5
     ) -> None:
-        """Make the linear layer."""
         super().__init__()
         self.affine = nn.Linear(code, 2 * channels)
         self.offset, self.eps = float(around_one), eps
@@ -73,7 +71,6 @@ class Spade(nn.Module):
     def __init__(
         self, channels: int, *, map_channels: int, hidden: int = 128, norm: nn.Module | None = None
     ) -> None:
-        """Make the three convolutions."""
         super().__init__()
         self.norm = norm or nn.InstanceNorm2d(channels)
         self.shared = nn.Conv2d(map_channels, hidden, 3, padding=1)
@@ -102,41 +99,3 @@ class Spade(nn.Module):
         tall = torch.cat([small[:, :, :2], middle, small[:, :, 3:]], 2)  # (B, 2C, H, 5)
         middle = tall[..., 2:3].expand(-1, -1, -1, width - 4)
         return torch.cat([tall[..., :2], middle, tall[..., 3:]], 3)  # (B, 2C, H, W)
-
-
-class OneDimSpade(nn.Module):
-    """OD-SPADE: spatially adaptive normalisation driven by a code vector (DCDGANc, sec. 2.2 and Fig. 2).
-
-    The code becomes one map by a linear layer, three by a convolution, and from those the gain and bias of each pixel.
-    Features are normalised across channels at each pixel; the gain is `gamma`, not `1 + gamma`. As the linear layer knows
-    H and W, a network that holds this layer works at one size only.
-
-    Departs: 1e-10 is added to the variance; the authors' code divides by zero on flat features. More would do harm: from
-    N(0, 0.02) the gains start near 1e-4 and so do the features, and next to their variance 1e-5 is so large that a
-    generator of several layers passes no gradient back.
-
-    Args:
-        channels: C of the features.
-        code: length U of the code.
-        size: height and width of the features, pixels.
-        eps: added to the variance.
-    """
-
-    def __init__(
-        self, channels: int, *, code: int, size: tuple[int, int], eps: float = 1e-10
-    ) -> None:
-        """Make the linear layer and the convolutions."""
-        super().__init__()
-        self.size, self.eps = size, eps
-        self.spread = nn.Linear(code, size[0] * size[1])
-        self.shared = nn.Conv2d(1, 3, 3, padding=1, bias=False)
-        self.modulate = nn.Conv2d(3, 2 * channels, 3, padding=1, bias=False)
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalise and modulate: (B, C, H, W) and (B, U) give (B, C, H, W)."""
-        spread = self.spread(condition).unflatten(1, (1, *self.size))  # (B, 1, H, W)
-        gain, bias = self.modulate(F.leaky_relu(self.shared(spread), 0.2)).chunk(2, 1)
-        wide = x.float()  # differences of nearly equal numbers
-        variance, mean = torch.var_mean(wide, 1, keepdim=True, correction=0)  # (B, 1, H, W) each
-        modulated: Tensor = (wide - mean) * torch.rsqrt(variance + self.eps) * gain + bias
-        return modulated.to(x.dtype)

@@ -93,7 +93,6 @@ class PatchCritic(nn.Module):
         bias: bool = True,
         wrap: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
-        """Take the trunk and add the head."""
         super().__init__()
         self.trunk = trunk
         head: nn.Module = nn.Conv2d(trunk.out_ch, logits, kernel, padding=1, bias=bias)
@@ -119,7 +118,6 @@ class ClassCritic(nn.Module):
     def __init__(
         self, *, size: int, classes: int, base: int = 64, depth: int = 6, in_ch: int = 3
     ) -> None:
-        """Build trunk and heads."""
         super().__init__()
         depth = min(depth, max(size.bit_length() - 2, 1))
         self.trunk = PatchTrunk(
@@ -143,7 +141,6 @@ class MultiScale(nn.Module):
     """
 
     def __init__(self, make: Callable[[], nn.Module], scales: int = 2) -> None:
-        """Make the critics, finest first."""
         super().__init__()
         self.critics = nn.ModuleList(make() for _ in range(scales))
 

@@ -54,16 +54,7 @@ def filter_both_axes(
     """Filter and resample (B, C, H, W) along height and width; gives (B, C, *size). See `band`."""
     b, c, height, width = x.shape
     left, right = (
-        band(
-            taps,
-            length,
-            up=up,
-            down=down,
-            start=start,
-            size=side,
-            dtype=x.dtype,
-            device=x.device,
-        )
+        band(taps, length, up=up, down=down, start=start, size=side, dtype=x.dtype, device=x.device)
         for length, side in zip((height, width), size, strict=True)
     )
     rows = x.reshape(b * c, height, width) @ right.T  # (B C, H, W')

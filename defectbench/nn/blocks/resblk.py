@@ -35,7 +35,6 @@ class PostActBlock(nn.Module):
         bias: bool = False,
         noise: bool = False,
     ) -> None:
-        """Make both convolutions."""
         super().__init__()
         self.convs = nn.ModuleList(
             nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias)
@@ -83,7 +82,6 @@ class PreActBlock(nn.Module):
         conv: Callable[..., nn.Module] = nn.Conv2d,
         scale: float = 0.5**0.5,
     ) -> None:
-        """Make the convolutions."""
         super().__init__()
         self.resample, self.scale = resample, scale
         middle = cout if early else cin

@@ -7,9 +7,10 @@ from typing import Any
 import timm
 from torch import nn
 
-from defectbench.config import UserError, nearest
+from defectbench.config import UserError
 from defectbench.nn.blocks.group_norm import use_group_norm
 from defectbench.nn.blocks.imagenet_input import ImageNetInput
+from defectbench.nn.pretrained import check_backbone, input_of, load_backbone
 
 RESNET_CHANNELS = (64, 128, 256, 512)  # He et al. 2016, table 1
 RESNET_STEM = 32  # timm's deep stems: 32 channels inside, 64 out
@@ -48,7 +49,12 @@ def check_norm(norm: str, pretrained: bool) -> None:
 
 
 def build_features(
-    name: str, *, width: float = 1.0, norm: str = "group", pretrained: bool = False
+    name: str,
+    *,
+    width: float = 1.0,
+    norm: str = "group",
+    pretrained: bool = False,
+    weights: str | None = None,
 ) -> tuple[nn.Module, int]:
     """Build a network from images (B, 3, H, W) in [-1, 1] to features (B, D), and give D.
 
@@ -56,14 +62,24 @@ def build_features(
         name: a name of timm, e.g. "resnet34".
         width: factor on the channels; ResNets only.
         norm: "group" or "batch".
-        pretrained: load ImageNet weights.
+        pretrained: load ImageNet weights by timm.
+        weights: by nn/pretrained.py instead: "imagenet", "random" or a file; None leaves it to `pretrained`.
 
     Raises:
         UserError: there is no such network, it cannot be built so, or its weights are missing.
     """
     check_norm(norm, pretrained)
-    if not timm.is_model(name):
-        raise UserError(f"model {name!r}: {nearest(name, timm.list_models())[:300]}")
+    check_backbone(name)
+    if weights is not None:
+        if pretrained:
+            raise UserError(
+                "weights and pretrained: give one; weights finds more (nn/pretrained.py)"
+            )
+        network: Any = load_backbone(name, weights, num_classes=0, **narrowed(name, width))
+        if norm == "group":
+            use_group_norm(network)
+        features = int(getattr(network, "head_hidden_size", None) or network.num_features)
+        return nn.Sequential(input_of(name), network), features
     try:
         network = timm.create_model(
             name, pretrained=pretrained, num_classes=0, **narrowed(name, width)

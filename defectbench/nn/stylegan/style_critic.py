@@ -39,7 +39,6 @@ class Critic(nn.Module):
         group: int = 4,
         label_layers: int = 8,
     ) -> None:
-        """Make the blocks, the label's mapping and the head."""
         super().__init__()
         width, self.group = Widths(base, most), group
         self.sizes = resolutions(size)[:0:-1]  # size, ..., 8

@@ -5,19 +5,24 @@ A generator has one or more of these and takes the turns itself, so that its `tr
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from defectbench.nn.blocks.augment import AdaptiveAugment, differentiable_augment
 from defectbench.nn.stylegan.stylegan2 import StyleGenerator
+from defectbench.nn.stylegan.stylegan3 import AliasFreeGenerator
 from defectbench.nn.training.clock import Clock
 from defectbench.nn.training.ema import Ema
 from defectbench.nn.training.losses import logistic_critic, logistic_generator
 from defectbench.nn.training.penalties import path_length, r1, second_derivatives
 from defectbench.nn.training.turns import Turns
 
+G = TypeVar("G", bound=StyleGenerator | AliasFreeGenerator)
 
-class StyleGame(nn.Module):
+
+class StyleGame(nn.Module, Generic[G]):
     """A style-based generator against a critic: non-saturating logistic loss, lazy R1, lazy path lengths.
 
     Departs: R1 is taken at the images that the critic sees, after augmentation; the official code differentiates through
@@ -41,7 +46,7 @@ class StyleGame(nn.Module):
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: G,
         critic: nn.Module,
         *,
         augment: AdaptiveAugment,
@@ -51,10 +56,9 @@ class StyleGame(nn.Module):
         path_every: int = 4,
         path_weight: float = 2.0,
     ) -> None:
-        """Take the networks and copy the generator for its average."""
         super().__init__()
-        self.generator, self.critic, self.augment = generator, critic, augment
-        self.average = Ema(generator)
+        self.generator: G = generator
+        self.critic, self.augment, self.average = critic, augment, Ema(generator)
         self.policy, self.latents = policy, latents
         self.r1_every = r1_every
         self.path_every, self.path_weight = path_every if path_weight else 0, path_weight
@@ -63,8 +67,7 @@ class StyleGame(nn.Module):
     def imagine(self, images: int, label: Tensor | None) -> Tensor:
         """Make images (B, C, H, W) for labels (B, labels), by fresh latents."""
         z = torch.randn(images, self.latents, device=self.path_average.device)
-        made: Tensor = self.generator.imagine(z, label)  # type: ignore[operator]
-        return made
+        return self.generator.imagine(z, label)
 
     def seen(self, images: Tensor) -> Tensor:
         """Give images as the critic sees them: augmented."""
@@ -115,9 +118,9 @@ class StyleGame(nn.Module):
         clock: Clock,
         images: int,
         gamma: float,
-        ramp: float = 0.05,
+        ramp: float | None = 0.05,
     ) -> dict[str, Tensor]:
-        """Take all turns of one step: for generators that have this game as a stage.
+        """Take all turns of one step: generator, path lengths every few steps, critic, R1 every few steps, average.
 
         Args:
             turn: has the players "generator" and "critic".

@@ -37,7 +37,6 @@ class Widths:
     """Channels by resolution: `min(base / resolution, most)`."""
 
     def __init__(self, base: int, most: int) -> None:
-        """Keep both numbers."""
         self.base, self.most = base, most
 
     def __call__(self, resolution: int) -> int:
@@ -61,7 +60,6 @@ class Mapping(nn.Module):
     def __init__(
         self, *, latents: int, labels: int, styles: int, layers: int = 2, rate: float = 0.01
     ) -> None:
-        """Make the layers."""
         super().__init__()
         self.latents = latents
         self.embed = EqualLinear(labels, styles) if labels else None
@@ -191,7 +189,6 @@ class ToImage(nn.Module):
     """
 
     def __init__(self, cin: int, channels: int, *, styles: int) -> None:
-        """Draw weights of unit variance."""
         super().__init__()
         self.affine = EqualLinear(styles, cin, bias=1.0)
         self.weight = nn.Parameter(torch.randn(channels, cin, 1, 1))
@@ -216,7 +213,6 @@ class Block(nn.Module):
     """
 
     def __init__(self, cin: int, cout: int, *, size: int, styles: int) -> None:
-        """Make one convolution at 4 px, two elsewhere."""
         super().__init__()
         self.const = None if cin else nn.Parameter(torch.randn(1, cout, size, size))
         pairs = [(cin, cout, True), (cout, cout, False)] if cin else [(cout, cout, False)]
@@ -254,7 +250,6 @@ class Synthesis(nn.Module):
     def __init__(
         self, *, size: int, channels: int = 3, styles: int = 512, base: int = 16384, most: int = 512
     ) -> None:
-        """Make the blocks."""
         super().__init__()
         self.sizes, width = resolutions(size), Widths(base, most)
         self.convs = [1] + [2] * (len(self.sizes) - 1)
@@ -331,7 +326,6 @@ class StyleGenerator(nn.Module):
         most: int = 512,
         layers: int = 2,
     ) -> None:
-        """Make both networks."""
         super().__init__()
         self.mapping = Mapping(latents=latents, labels=labels, styles=styles, layers=layers)
         self.synthesis = Synthesis(

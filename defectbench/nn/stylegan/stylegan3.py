@@ -109,7 +109,6 @@ class FourierInput(nn.Module):
     phases: Tensor
 
     def __init__(self, signal: Signal, *, styles: int) -> None:
-        """Draw frequencies uniformly within the band, and phases."""
         super().__init__()
         self.signal, channels = signal, signal.channels
         frequencies = torch.randn(channels, 2)
@@ -231,7 +230,6 @@ class FilteredConv(nn.Module):
         kernel: int = 3,
         image_channels: int = 0,
     ) -> None:
-        """Draw weights of unit variance."""
         super().__init__()
         cin, cout = before.channels, image_channels or after.channels
         self.affine = EqualLinear(styles, cin, bias=1.0)
@@ -297,7 +295,6 @@ class AliasFreeSynthesis(nn.Module):
         most: int = 512,
         layers: int = 14,
     ) -> None:
-        """Make the layers."""
         super().__init__()
         self.signals, self.wanted = plan(size, layers, base, most), layers + 2
         self.input = FourierInput(self.signals[0], styles=styles)
@@ -357,7 +354,6 @@ class AliasFreeGenerator(nn.Module):
         layers: int = 14,
         mapping_layers: int = 2,
     ) -> None:
-        """Make both networks."""
         super().__init__()
         self.mapping = Mapping(
             latents=latents, labels=labels, styles=latents, layers=mapping_layers

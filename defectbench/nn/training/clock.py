@@ -32,7 +32,6 @@ class Clock(nn.Module):
     """
 
     def __init__(self) -> None:
-        """Start at zero, without a budget."""
         super().__init__()
         self.stage, self.step, self.images, self.budget = 0, 0, 0, 0
 

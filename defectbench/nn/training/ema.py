@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+T = TypeVar("T", bound=nn.Module)
 
-class Ema(nn.Module):
+
+class Ema(nn.Module, Generic[T]):
     """A frozen copy of `network` that follows it.
 
     Args:
         network: the network to follow; it is copied, not kept.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        """Copy the network and freeze the copy."""
+    def __init__(self, network: T) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.network: T = copy.deepcopy(network).requires_grad_(False).eval()
 
     @torch.no_grad()
-    def follow(self, network: nn.Module, decay: float) -> None:
+    def follow(self, network: T, decay: float) -> None:
         """Move towards `network`: `average = decay * average + (1 - decay) * weight`; buffers are copied.
 
         Args:
@@ -40,7 +41,7 @@ class Ema(nn.Module):
         for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
             own.copy_(other)
 
-    def train(self, mode: bool = True) -> Ema:
+    def train(self, mode: bool = True) -> Ema[T]:
         """Stay in evaluation mode whatever is asked: an average never trains."""
         super().train(False)
         return self

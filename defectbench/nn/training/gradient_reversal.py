@@ -6,6 +6,7 @@ import math
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Schedule = Literal["ganin", "constant"]
@@ -41,6 +42,30 @@ def ganin_strength(progress: float, gamma: float = 10.0) -> float:
         gamma: steepness; 10 in the paper.
     """
     return 2 / (1 + math.exp(-gamma * progress)) - 1
+
+
+def source_loss(guess: Tensor, source: Tensor, groups: Tensor | None = None) -> Tensor:
+    """Compare real with synthetic images; both count alike whatever their ratio.
+
+    Where every synthetic image is a defect, telling the sources apart is telling defect from normal, and the reversal
+    makes features forget that. Within groups, e.g. classes, the source says nothing about the group.
+
+    Args:
+        guess: (B,) logits of being synthetic, float32.
+        source: (B,) what is true, in [0, 1]; 1 is synthetic.
+        groups: (B, C) membership in [0, 1]; the loss is the mean over the groups that hold both sources. None is one group.
+
+    Returns:
+        a scalar; 0 where no group holds both.
+    """
+    member = torch.ones_like(guess).unsqueeze(1) if groups is None else groups  # (B, C)
+    synthetic, real = member * source.unsqueeze(1), member * (1 - source).unsqueeze(1)
+    n_synthetic, n_real = synthetic.sum(0), real.sum(0)  # (C,)
+    both = ((n_real > 0) & (n_synthetic > 0)).float()
+    as_synthetic = (synthetic * F.softplus(-guess).unsqueeze(1)).sum(0)
+    as_real = (real * F.softplus(guess).unsqueeze(1)).sum(0)
+    each = as_real / n_real.clamp(min=1e-6) + as_synthetic / n_synthetic.clamp(min=1e-6)
+    return 0.5 * (both * each).sum() / both.sum().clamp(min=1)
 
 
 class GradientReversal(nn.Module):

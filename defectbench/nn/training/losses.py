@@ -27,16 +27,6 @@ def logistic_generator(fake: Tensor) -> Tensor:
     return F.softplus(-fake.float()).mean()
 
 
-def bce_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """Binary cross-entropy with targets 1 for real and 0 for generated; on logits the same as `logistic_critic`."""
-    return logistic_critic(real, fake)
-
-
-def bce_generator(fake: Tensor) -> Tensor:
-    """Binary cross-entropy with target 1; on logits the same as `logistic_generator`."""
-    return logistic_generator(fake)
-
-
 def hinge_critic(real: Tensor, fake: Tensor) -> Tensor:
     """Hinge loss of critic logits: `relu(1 - real) + relu(1 + fake)` (Lim & Ye 2017)."""
     return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()

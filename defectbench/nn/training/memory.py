@@ -40,7 +40,6 @@ class ImageMemory(GrowingBuffers):
     product: Tensor
 
     def __init__(self, *, size: int, defects: int) -> None:
-        """Remember nothing yet."""
         super().__init__()
         self.register_buffer("image", torch.zeros(0, 3, size, size, dtype=torch.uint8))
         self.register_buffer("mask", torch.zeros(0, 1, size, size, dtype=torch.bool))

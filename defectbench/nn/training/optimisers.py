@@ -12,7 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 OptimiserName = Literal["adamw", "adam", "sgd"]
-ScheduleName = Literal["cosine", "step", "constant"]
+ScheduleName = Literal["cosine", "step", "constant", "one_cycle"]
+ONE_CYCLE_RISE = 0.3  # share of the steps that rise, and the first factor: torch's OneCycleLR
+ONE_CYCLE_START = 1 / 25
 
 
 def make_optimiser(
@@ -22,6 +24,8 @@ def make_optimiser(
     lr: float,
     momentum: float = 0.9,
     weight_decay: float = 0.0,
+    slow: Iterable[nn.Parameter] = (),
+    slow_rate: float = 1.0,
 ) -> Optimizer:
     """Build an optimiser by name.
 
@@ -31,11 +35,18 @@ def make_optimiser(
         lr: peak learning rate.
         momentum: of SGD; the others keep their betas (0.9, 0.999).
         weight_decay: decoupled for AdamW, an L2 penalty for the others.
+        slow: those of `parameters` that learn at `slow_rate` times the learning rate, e.g. a pretrained encoder.
+        slow_rate: their factor.
 
     Raises:
         ValueError: there is no optimiser of that name.
     """
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    apart = {id(parameter) for parameter in slow}
+    wanted = [parameter for parameter in parameters if parameter.requires_grad]
+    trained: list[Any] = [parameter for parameter in wanted if id(parameter) not in apart]
+    if len(trained) < len(wanted):
+        slowly = [parameter for parameter in wanted if id(parameter) in apart]
+        trained = [{"params": trained}, {"params": slowly, "lr": slow_rate * lr}]
     if name == "adamw":
         return torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay)
     if name == "adam":
@@ -50,7 +61,8 @@ def factor_of(name: ScheduleName, steps: int, warmup: float = 0.0) -> Callable[[
 
     Args:
         name: "cosine" falls to zero at the end of training, "step" multiplies by 0.2 at 80 % and again at 90 %
-            (AnomalyDiffusion's localisation), "constant" stays at 1.
+            (AnomalyDiffusion's localisation), "constant" stays at 1, "one_cycle" rises along a cosine over the first 30 %
+            and falls along one to zero (Smith & Topin 2018, as torch's OneCycleLR; `warmup` is not used).
         steps: steps of the whole training, at least 1.
         warmup: fraction of the steps over which the factor first rises linearly.
 
@@ -67,8 +79,10 @@ def factor_of(name: ScheduleName, steps: int, warmup: float = 0.0) -> Callable[[
         "step": lambda done: 0.2 ** ((done >= 0.8) + (done >= 0.9)),
         "constant": lambda done: 1.0,  # noqa: ARG005
     }
+    if name == "one_cycle":
+        return lambda step: _one_cycle(min(step / steps, 1.0))
     if name not in falls:
-        raise ValueError(f"no schedule {name!r}; known: {', '.join(falls)}")
+        raise ValueError(f"no schedule {name!r}; known: {', '.join((*falls, 'one_cycle'))}")
     fall = falls[name]
 
     def factor(step: int) -> float:
@@ -77,6 +91,13 @@ def factor_of(name: ScheduleName, steps: int, warmup: float = 0.0) -> Callable[[
         return fall((step - rise) / max(steps - rise, 1))
 
     return factor
+
+
+def _one_cycle(done: float) -> float:
+    if done < ONE_CYCLE_RISE:
+        risen = 0.5 * (1 - math.cos(math.pi * done / ONE_CYCLE_RISE))
+        return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * risen
+    return 0.5 * (1 + math.cos(math.pi * (done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)))
 
 
 def lightning_optimisers(

@@ -6,9 +6,9 @@ reads like the algorithm box of its paper:
     with self.turn("critic") as turn:
         turn.backward(critic_loss)
     with self.turn("generator", "encoder") as turn:
-        turn.backward(image_loss)
-        with turn.holding("encoder"):
-            turn.backward(latent_loss)
+        with held(self.encoder):  # its second look at what was drawn teaches the generator alone
+            latent_loss = ...
+        turn.backward(image_loss + latent_loss)
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class Turns:
         """Remember the players; the optimisers are looked up when the first turn is taken."""
         module.automatic_optimization = False
         self._module, self.players = module, players
-        self._held: dict[str, list[nn.Parameter]] = {}
 
     def _index(self, player: str) -> int:
         if player not in self.players:
@@ -78,40 +77,42 @@ class Turns:
             for parameter in self.parameters(player)
             if parameter.requires_grad and id(parameter) not in mine
         ]
-        for parameter in others:
-            parameter.requires_grad_(False)
-        try:
+        with _frozen(others):
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            yield Turn(self, self._module)
+            yield Turn(self._module)
             for optimizer in optimizers:
                 optimizer.step()
-        finally:
-            for parameter in others:
-                parameter.requires_grad_(True)
 
 
 class Turn:
     """One turn: adds gradients; its optimisers step when the block ends."""
 
-    def __init__(self, turns: Turns, module: LightningModule) -> None:
-        """Belong to `turns` of `module`."""
-        self._turns, self._module = turns, module
+    def __init__(self, module: LightningModule) -> None:
+        self._module = module
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss`; call as often as the method needs."""
         self._module.manual_backward(loss)
 
-    @contextmanager
-    def holding(self, *players: str) -> Iterator[None]:
-        """Keep `players` from receiving gradients inside the block. Works on graphs already built.
 
-        Gradients that the held players had gathered before are put back at the end.
-        """
-        parameters = [p for player in players for p in self._turns.parameters(player)]
-        before = [None if p.grad is None else p.grad.clone() for p in parameters]
-        try:
-            yield
-        finally:
-            for parameter, gradient in zip(parameters, before, strict=True):
-                parameter.grad = gradient
+@contextmanager
+def held(*networks: nn.Module) -> Iterator[None]:
+    """Keep what the networks compute inside the block from training them; gradients still flow to their inputs.
+
+    It works while the graph is built, so that one backward pass serves losses with and without the held networks.
+    """
+    parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+    with _frozen(parameters):
+        yield
+
+
+@contextmanager
+def _frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -1,19 +1,18 @@
-"""What the trainings of StarGAN, StarGAN + SPADE and Defect-GAN share: batches, and the terms of critic and generator."""
+"""The training of StarGAN, StarGAN + SPADE and Defect-GAN: batches, and the turns of critic and generator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from defectbench.batch import TrainBatch
 from defectbench.nn.training import losses
 from defectbench.nn.training.penalties import wgan_gp
-
-ClassLoss = Callable[[Tensor, Tensor], Tensor]
-"""Of class logits (B, K) and labels (B, K)."""
+from defectbench.nn.training.turns import Turns
 
 
 class Task(NamedTuple):
@@ -49,43 +48,97 @@ def two_cycles(batch: TrainBatch) -> Task:
     )
 
 
-class CriticTerms(NamedTuple):
-    """The critic's terms: Wasserstein, classes of real images, gradient penalty; all scalars."""
+class LabelGame:
+    """A translator steered by labels against a critic of sources and classes: Wasserstein loss with penalty, and cycles.
 
-    adversarial: Tensor
-    classes: Tensor
-    penalty: Tensor
-
-
-def critic_terms(critic: nn.Module, task: Task, fake: Tensor, classify: ClassLoss) -> CriticTerms:
-    """Compare real and translated images in one pass of the critic, and penalise its gradient between them.
+    It is no module: the generator that plays it owns networks and optimisers.
 
     Args:
-        critic: gives patch logits and class logits.
-        task: real images and labels.
-        fake: their translations, detached.
-        classify: class loss.
+        generator: has the player's name "generator" among the turns.
+        critic: gives patch logits and class logits; the player "critic".
+        turn: of both.
+        labels: "attributes" if defects may coincide, "exclusive" if not; decides the class loss.
+        n_critic: steps of the critic per step of the generator.
+        class_weight_critic: of the class loss of real images.
+        class_weight_generator: of the class loss of made images.
+        cycle_weight: of the reconstruction.
+        gp_weight: of the gradient penalty.
     """
-    source, classes = critic(torch.cat([task.image, fake]))
-    on_real, on_fake = source.chunk(2)
-    mix = torch.rand(len(fake), 1, 1, 1, device=fake.device)
-    return CriticTerms(
-        adversarial=losses.wasserstein_critic(on_real, on_fake),
-        classes=classify(classes[: len(fake)], task.label),
-        penalty=wgan_gp(lambda image: critic(image)[0], task.image, fake, mix),
-    )
 
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        turn: Turns,
+        *,
+        labels: Literal["attributes", "exclusive"],
+        n_critic: int,
+        class_weight_critic: float,
+        class_weight_generator: float,
+        cycle_weight: float,
+        gp_weight: float,
+    ) -> None:
+        self.generator, self.critic, self.turn, self.n_critic = generator, critic, turn, n_critic
+        self.classify = (
+            losses.binary_classes if labels == "attributes" else losses.exclusive_classes
+        )
+        self.class_weight_critic = class_weight_critic
+        self.class_weight_generator = class_weight_generator
+        self.cycle_weight, self.gp_weight = cycle_weight, gp_weight
 
-class GeneratorTerms(NamedTuple):
-    """The generator's terms against the critic: Wasserstein and the asked classes; scalars."""
+    def optimizers(self, lr: float) -> list[Optimizer]:
+        """Give one Adam each, betas (0.5, 0.999), generator first."""
+        networks = (self.generator, self.critic)
+        return [Adam(n.parameters(), lr=lr, betas=(0.5, 0.999)) for n in networks]
 
-    adversarial: Tensor
-    classes: Tensor
+    def play(
+        self,
+        task: Task,
+        translate: Callable[[Tensor, Tensor], Tensor],
+        *,
+        step: int,
+        lr: float,
+        add: Callable[[Tensor], Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Train the critic, and every `n_critic` steps the generator.
 
+        Args:
+            task: images, their labels, and the labels to translate to.
+            translate: from images (B, 3, H, W) and labels (B, K) to images.
+            step: of the clock.
+            lr: learning rate of both.
+            add: adds further losses to the generator's total, after both translations.
 
-def generator_terms(
-    critic: nn.Module, task: Task, fake: Tensor, classify: ClassLoss
-) -> GeneratorTerms:
-    """Let the critic judge translated images."""
-    source, classes = critic(fake)
-    return GeneratorTerms(losses.wasserstein_generator(source), classify(classes, task.target))
+        Returns:
+            losses to report.
+        """
+        for player in ("generator", "critic"):
+            self.turn.set_lr(player, lr)
+        learns = (step + 1) % self.n_critic == 0
+        with torch.set_grad_enabled(learns):  # one translation serves both turns
+            there = translate(task.image, task.target)
+        with self.turn("critic") as turn:
+            fake = there.detach()
+            source, classes = self.critic(torch.cat([task.image, fake]))
+            adversarial = losses.wasserstein_critic(*source.chunk(2))
+            mix = torch.rand(len(fake), 1, 1, 1, device=fake.device)
+            found = self.classify(classes[: len(fake)], task.label)
+            penalty = wgan_gp(lambda image: self.critic(image)[0], task.image, fake, mix)
+            turn.backward(adversarial + self.class_weight_critic * found + self.gp_weight * penalty)
+        told = {"critic_adversarial": adversarial, "critic_class": found, "critic_penalty": penalty}
+        if not learns:
+            return told
+        with self.turn("generator") as turn:
+            back = translate(there, task.label)
+            source, classes = self.critic(there)
+            adversarial = losses.wasserstein_generator(source)
+            found = self.classify(classes, task.target)
+            cycle = losses.l1(back, task.image)
+            total = adversarial + self.class_weight_generator * found + self.cycle_weight * cycle
+            turn.backward(total if add is None else add(total))
+        return {
+            **told,
+            "generator_adversarial": adversarial,
+            "generator_class": found,
+            "generator_cycle": cycle,
+        }

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from defectbench.batch import TrainBatch
 from defectbench.nn.blocks.resblk import PreActBlock
+from defectbench.nn.training.ema import Ema
 
 
 def domain_weights(defects: Tensor) -> Tensor:
@@ -39,7 +41,6 @@ class Trunk(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], kernel: int = 3) -> None:
-        """Build the layers."""
         super().__init__()
         self.first = nn.Conv2d(3, widths[0], kernel, padding=kernel // 2)
         self.blocks = nn.Sequential(
@@ -61,7 +62,6 @@ class ToVector(nn.Module):
     """
 
     def __init__(self, channels: int, size: int) -> None:
-        """Build the layers."""
         super().__init__()
         halvings = size.bit_length() - 3
         self.blocks = nn.Sequential(
@@ -79,7 +79,6 @@ class LatentTrunk(nn.Module):
     """The layers of the mapping network that all domains share: 4 linear layers with ReLU (Choi et al. 2020, Table 7)."""
 
     def __init__(self, latent: int, hidden: int) -> None:
-        """Build the layers."""
         super().__init__()
         layers: list[nn.Module] = []
         for cin in (latent, hidden, hidden, hidden):
@@ -96,7 +95,6 @@ class StyleBranches(nn.Module):
     """One branch of 3 linear layers with ReLU and a linear one per domain (Choi et al. 2020, Table 7)."""
 
     def __init__(self, hidden: int, style: int, domains: int) -> None:
-        """Build the branches."""
         super().__init__()
         self.branches = nn.ModuleList()
         for _ in range(domains):
@@ -152,3 +150,36 @@ def another_of_the_domain(domain: Tensor) -> Tensor:
     chance = torch.rand(len(domain), len(domain), device=domain.device)
     same = domain @ domain.T > 0.5
     return chance.masked_fill(~same, -2.0).fill_diagonal_(-1.0).argmax(1)
+
+
+class Averages(nn.ModuleDict):
+    """Running averages of the networks of a generator that sampling uses, by name."""
+
+    def __init__(self, **networks: nn.Module) -> None:
+        super().__init__({name: Ema(network) for name, network in networks.items()})
+
+    def __getitem__(self, name: str) -> Ema[Any]:
+        """Give the average of a network."""
+        average = super().__getitem__(name)
+        assert isinstance(average, Ema)
+        return average
+
+    def follow(self, module: nn.Module, decay: float) -> None:
+        """Move each towards the network of that name in `module`."""
+        for name in self:
+            self[name].follow(getattr(module, name), decay)
+
+
+def style_adams(
+    module: nn.Module, players: Sequence[str], lr: float, mapping_lr: float
+) -> list[Optimizer]:
+    """Give one Adam to each network, betas (0, 0.99), weight decay 1e-4; the mapping has a rate of its own (StarGAN v2, appendix B)."""
+    return [
+        Adam(
+            getattr(module, name).parameters(),
+            lr=mapping_lr if name == "mapping" else lr,
+            betas=(0.0, 0.99),
+            weight_decay=1e-4,
+        )
+        for name in players
+    ]

@@ -101,42 +101,18 @@ class Canvas:
         np.maximum(here, closed, out=here)
         self.image[window] = np.where(near[..., None], picture[window], self.image[window])
 
-    def piece(self, rng: np.random.Generator) -> None:
-        """Restrict the region to one of the pieces that lie on the ground, chosen by chance."""
-        if self.region is not None:
-            label, count = ndimage.label(self.region)
-            self.region = label == 1 + rng.integers(count)
-
-    def rim(self, rng: np.random.Generator) -> tuple[tuple[float, float], float]:
-        """A point (y, x) on the outline of the part, pixels, and the angle that points outwards."""
+    def rim(self, rng: np.random.Generator) -> tuple[float, float]:
+        """A point (y, x) on the outline of the part, pixels."""
         region = np.ones(self.shape, np.bool_) if self.region is None else self.region
         edge = np.argwhere(region & ~ndimage.binary_erosion(region, border_value=0))
         y, x = edge[rng.integers(len(edge))]
-        cy, cx = edge.mean(0)
-        return (float(y), float(x)), float(np.arctan2(y - cy, x - cx))
+        return float(y), float(x)
 
     def ground(self, rng: np.random.Generator) -> Field:
         """The plain background as it would look without the part, (H, W, 3)."""
         plane, spread = ground(self.original)
         noise = rng.standard_normal(self.shape, dtype=np.float32)
         return plane + np.float32(spread) * noise[..., None]
-
-    def pose(self) -> tuple[tuple[float, float], float, float]:
-        """Centre (y, x) in pixels, angle of the long axis in radians, half length in pixels of the part.
-
-        The axis points from the broader end to the narrower one.
-        """
-        region = np.ones(self.shape, np.bool_) if self.region is None else self.region
-        points = np.argwhere(region).astype(np.float64)
-        centre = points.mean(0)
-        _, axes = np.linalg.eigh(np.cov((points - centre).T))
-        axis = axes[:, 1]
-        along, across = (points - centre) @ axis, np.abs((points - centre) @ axes[:, 0])
-        if across[along > 0].max() > across[along < 0].max():
-            axis, along = -axis, -along
-        middle = centre + axis * (along.max() + along.min()) / 2
-        half = float(along.max() - along.min()) / 2
-        return (float(middle[0]), float(middle[1])), float(np.arctan2(axis[0], axis[1])), half
 
     def finish(self) -> tuple[Image, Mask]:
         """Return the painted picture, uint8 (H, W, 3), and its mask, bool (H, W)."""

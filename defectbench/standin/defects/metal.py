@@ -123,20 +123,6 @@ def tile_uneven(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.shade((0.5 * line).astype(np.float32), 0.8)
 
 
-def fracture(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Commutator: one fine dark fracture of the moulding, wandering, mostly across the structure."""
-    at = canvas.place(rng, 0.25)
-    angle = rng.choice([0.0, np.pi]) + rng.normal(0, 0.5)
-    reach = rng.uniform(0.2, 0.5)
-    start = (
-        at[0] - 0.5 * reach * canvas.side * np.sin(angle),
-        at[1] - 0.5 * reach * canvas.side * np.cos(angle),
-    )
-    level = rng.uniform(0.25, 0.4) * float(canvas.image.mean())
-    width = rng.uniform(0.006, 0.012)
-    marks.crack(canvas, rng, start, angle, reach, width, level, int(rng.integers(0, 2)), 0.4, 0.2)
-
-
 def imperfection(canvas: Canvas, rng: np.random.Generator) -> None:
     """KolektorSDD2: scratches, spots or a smeared imperfection, all under one name."""
     kind = rng.integers(3)

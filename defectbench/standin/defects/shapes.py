@@ -144,18 +144,6 @@ def ragged(depth: Field, rng: np.random.Generator, scale: float, amount: float) 
     return depth + np.float32(amount) * smooth(shape, rng, scale)
 
 
-def polygon(shape: Shape, corners: Points) -> Field:
-    """Depth in pixels inside a convex polygon with corners in clockwise screen order."""
-    y = np.arange(shape[0], dtype=np.float32)[:, None]
-    x = np.arange(shape[1], dtype=np.float32)[None, :]
-    depth = np.full(shape, np.inf, np.float32)
-    for (y0, x0), (y1, x1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        length = max(float(np.hypot(y1 - y0, x1 - x0)), 1e-6)
-        inward = ((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) / length
-        np.minimum(depth, inward, out=depth)
-    return depth
-
-
 def box(
     shape: Shape, centre: tuple[float, float], size: tuple[float, float], angle: float
 ) -> Field:

@@ -1,4 +1,4 @@
-"""Defects of textured surfaces: wood, carpet, tile."""
+"""Defects of textured surfaces: wood, carpet, tile, leather."""
 
 from __future__ import annotations
 
@@ -238,3 +238,44 @@ def tile_rough(canvas: Canvas, rng: np.random.Generator) -> None:
     at = canvas.place(rng, 0.25)
     radius, angle = rng.uniform(0.07, 0.15), rng.uniform(0, np.pi)
     marks.abrasion(canvas, rng, at, radius, 196, 20, rng.uniform(1, 2.5), angle, 0.85)
+
+
+def leather_color(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Spots of foreign colour."""
+    colours = ((196, 186, 170), (48, 60, 120), (150, 30, 34), (34, 26, 24), (196, 160, 60))
+    at, colour = canvas.place(rng, 0.15), colours[rng.integers(len(colours))]
+    marks.paint(canvas, rng, at, rng.uniform(0.025, 0.05), colour, 0.85)
+
+
+def leather_cut(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Clean cut with a pale lifted lip."""
+    at, angle = canvas.place(rng, 0.2), rng.uniform(0, np.pi)
+    length = rng.uniform(0.1, 0.25)
+    marks.scratch(canvas, rng, at, length, 0.016, angle, (0.22, 0.2, 0.2), 0.03, 0.2, 0.75)
+
+
+def leather_fold(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Crease: a long soft ridge, bright on one flank and dark on the other."""
+    reach = canvas.pixels(rng.uniform(0.3, 0.6))
+    path = shapes.thread((0, 0), rng.uniform(0, 6.3), reach, 0.35, rng)
+    path = shapes.centred(path, canvas.place(rng, 0.3))
+    radius = canvas.pixels(0.014, 1.4)
+    wide = radius * shapes.taper(len(path), 0.4)
+    bright, _ = shapes.stroke(canvas.shape, path - 0.8 * radius, wide)
+    dark, _ = shapes.stroke(canvas.shape, path + 0.8 * radius, wide)
+    canvas.shade(bright, 1.55)
+    canvas.shade(dark, 0.5)
+
+
+def leather_glue(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Dried glue: a milky shining patch."""
+    at = canvas.place(rng, 0.2)
+    marks.smear(canvas, rng, at, rng.uniform(0.04, 0.09), (196, 168, 140), 0.6, rng.uniform(1, 3))
+
+
+def leather_poke(canvas: Canvas, rng: np.random.Generator) -> None:
+    """One to three small punctures."""
+    y, x = canvas.place(rng, 0.15)
+    for _ in range(rng.integers(1, 4)):
+        near = (y + rng.normal(0, 0.03) * canvas.side, x + rng.normal(0, 0.03) * canvas.side)
+        marks.hole(canvas, rng, near, rng.uniform(0.012, 0.02), (26, 14, 10), 0.6)

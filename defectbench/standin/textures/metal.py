@@ -1,4 +1,4 @@
-"""Metal and ceramic surfaces under a grey camera: magnetic tiles, commutators, turned, blasted and ground parts."""
+"""Metal and ceramic surfaces under a grey camera: magnetic tiles, turned, blasted and ground parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from defectbench.standin.textures.noise import (
     Shape,
     coordinates,
     fractal,
-    light,
     side,
     sigmoid,
     smooth,
@@ -49,19 +48,6 @@ def magnetic_tile(shape: Shape, rng: np.random.Generator) -> Field:
         gap = bow - y if rng.random() < 0.5 else bow - (height - y)
         tone *= 1 - 0.75 * sigmoid(np.asarray(gap, np.float32), 0, 0.012)
     return np.asarray(exposure * np.maximum(tone, 0.08), np.float32)
-
-
-def commutator(shape: Shape, rng: np.random.Generator) -> Field:
-    """Moulded commutator of an electric motor: grey, fine vertical structure, dark flanks."""
-    _, x = coordinates(shape)
-    width = float(x.max())
-    fine = smooth(shape, rng, (0.25, 0.006)) + 0.7 * smooth(shape, rng, (0.06, 0.012))
-    tone = 1 + 0.05 * fine + 0.04 * smooth(shape, rng, (1.5, 0.08)) + 0.03 * white(shape, rng)
-    tone -= 0.12 * sigmoid(smooth(shape, rng, (0.02, 0.008)), 1.9, 0.6)
-    tone *= 1 + 0.10 * smooth((shape[0], 1), rng, 0.5 * shape[0])
-    tone *= 1 - rng.uniform(0.15, 0.35) * np.abs(2 * x / width - rng.uniform(0.85, 1.15)) ** 3
-    tone *= light(shape, rng, 0.06)
-    return np.asarray(rng.uniform(120, 160) * np.maximum(tone, 0.1), np.float32)
 
 
 def ksdd2(shape: Shape, rng: np.random.Generator) -> Field:

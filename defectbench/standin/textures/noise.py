@@ -96,14 +96,6 @@ def light(shape: Shape, rng: np.random.Generator, strength: float = 0.06) -> Fie
     return 1 + np.float32(strength) * field
 
 
-def vignette(shape: Shape, strength: float, power: float = 2.0) -> Field:
-    """Multiplicative darkening towards the corners, 1 in the middle, (H, W)."""
-    height, width = shape
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    return 1 - np.float32(strength) * (0.5 * (np.abs(y) ** power + np.abs(x) ** power))
-
-
 def ramp(field: Field, stops: Sequence[tuple[float, Colour]]) -> Field:
     """Colours of `field` by linear interpolation between (value, RGB) stops, (H, W, 3)."""
     values = [value for value, _ in stops]

@@ -7,8 +7,6 @@ Light comes from the upper left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from defectbench.standin.textures.noise import Colour, Field, Shape
@@ -102,55 +100,6 @@ def over(picture: Field) -> Scene:
     """Scene of the whole of an existing picture, float32 (H, W, 3), from its middle."""
     height, width = picture.shape[:2]
     return Scene(picture, (height / 2, width / 2), max(height, width) / min(height, width))
-
-
-def disc(s: Scene, radius: float, y: float = 0.0, x: float = 0.0) -> Field:
-    """Depth inside a circle."""
-    return np.asarray(radius - np.hypot(s.y - np.float32(y), s.x - np.float32(x)), np.float32)
-
-
-def ellipse(
-    s: Scene, half_height: float, half_width: float, y: float = 0.0, x: float = 0.0
-) -> Field:
-    """Approximate depth inside an ellipse."""
-    r = np.hypot((s.y - np.float32(y)) / half_height, (s.x - np.float32(x)) / half_width)
-    return np.asarray((1 - r) * min(half_height, half_width), np.float32)
-
-
-def box(
-    s: Scene,
-    half_height: float,
-    half_width: float,
-    y: float = 0.0,
-    x: float = 0.0,
-    corner: float = 0.0,
-) -> Field:
-    """Depth inside a rectangle with corners of radius `corner`."""
-    dy = np.abs(s.y - np.float32(y)) - np.float32(half_height - corner)
-    dx = np.abs(s.x - np.float32(x)) - np.float32(half_width - corner)
-    outside = np.hypot(np.maximum(dy, 0), np.maximum(dx, 0))
-    return np.asarray(corner - outside - np.minimum(np.maximum(dy, dx), 0), np.float32)
-
-
-def rod(s: Scene, start: Sequence[float], end: Sequence[float], radius: float) -> Field:
-    """Depth inside a thick segment with round ends; points are (y, x)."""
-    dy, dx = end[0] - start[0], end[1] - start[1]
-    t = ((s.y - start[0]) * dy + (s.x - start[1]) * dx) / max(dy * dy + dx * dx, 1e-9)
-    t = np.clip(t, 0, 1)
-    return np.asarray(
-        radius - np.hypot(s.y - start[0] - t * dy, s.x - start[1] - t * dx), np.float32
-    )
-
-
-def ngon(s: Scene, sides: int, radius: float, turn: float = 0.0) -> Field:
-    """Depth inside a regular polygon of inner radius `radius`."""
-    depth = np.full(np.broadcast_shapes(s.y.shape, s.x.shape), np.inf, np.float32)
-    for k in range(sides):
-        a = turn + 2 * np.pi * k / sides
-        np.minimum(
-            depth, radius - s.y * np.float32(np.sin(a)) - s.x * np.float32(np.cos(a)), out=depth
-        )
-    return depth
 
 
 def lit(depth: Field, unit: int, round_over: float, strength: float = 0.5) -> Field:

@@ -1,4 +1,4 @@
-"""Textured surfaces: wood, carpet, tile, concrete."""
+"""Textured surfaces: wood, carpet, tile, concrete, leather."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from defectbench.standin.textures.noise import (
     Field,
     Shape,
+    cells,
     coordinates,
     fractal,
     light,
@@ -110,3 +111,15 @@ def concrete(shape: Shape, rng: np.random.Generator) -> Field:
         tone += 9 * np.tanh(2 * joint) * np.exp(-(joint**2) / 40) - 16 * np.exp(-(joint**2))
     tone *= light(shape, rng, 0.12)
     return tint(tone, (1.0, rng.uniform(0.97, 1.0), rng.uniform(0.9, 0.97)))
+
+
+def leather(shape: Shape, rng: np.random.Generator) -> Field:
+    """Brown grained leather: pebbles parted by fine creases, lit obliquely."""
+    count = min(52.0, side(shape) / 4.5)
+    near, next_near = cells(shape, rng, 1 / count)
+    pebble = sigmoid(next_near - near, 0.16, 0.4)
+    tilt = np.gradient(pebble + 0.3 * smooth(shape, rng, 1 / count), axis=1) * side(shape) / count
+    tone = 0.80 + 0.16 * pebble - 0.05 * tilt + 0.04 * fractal(shape, rng, 0.25, octaves=3)
+    tone = tone + 0.02 * white(shape, rng)
+    tone = tone * light(shape, rng, 0.1) * rng.uniform(0.85, 1.05)
+    return tint(np.asarray(tone, np.float32), (128 + rng.uniform(-8, 8), 80, 56))

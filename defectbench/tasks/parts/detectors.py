@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import timm
 import torch
@@ -19,13 +19,16 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from defectbench.config import UserError, nearest
-from defectbench.nn.blocks.group_norm import groups_for, use_group_norm
+from defectbench.config import UserError
+from defectbench.nn.blocks.group_norm import allow_single_values, groups_for, use_group_norm
 from defectbench.nn.blocks.timm_networks import MISSING_WEIGHTS, check_norm, narrowed
+from defectbench.nn.pretrained import check_backbone, input_of, load_backbone
 
 LEAST_CONFIDENCE = 0.001  # ultralytics' validator; the precision-recall curve wants the tail
-MOST_DETECTIONS = 100  # per image, COCO's
+MOST_DETECTIONS = 100  # per image, COCO's, unless images hold more
+CANDIDATES = 1000  # per level before non-maximum suppression: torchvision's
 STRIDES = (4, 8, 16, 32, 64)
+SEEING_STRIDES = (8, 16, 32)  # of a pretrained backbone
 
 
 class Found(NamedTuple):
@@ -44,7 +47,13 @@ class Target(NamedTuple):
 
 
 class Detector(nn.Module, ABC):
-    """A network that finds boxes in images (B, 3, H, W) in [-1, 1]."""
+    """A network that finds boxes in images (B, 3, H, W) in [-1, 1].
+
+    Attributes:
+        most: detections that an image may have.
+    """
+
+    most: int = MOST_DETECTIONS
 
     @abstractmethod
     def loss(self, image: Tensor, targets: Sequence[Target]) -> Tensor:
@@ -52,21 +61,60 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def detect(self, image: Tensor) -> list[Found]:
-        """Find boxes, in evaluation mode: at most 100 per image, most confident first."""
+        """Find boxes, in evaluation mode: at most `self.most` per image, most confident first."""
 
 
 class Pyramid(nn.Module):
-    """Features of a timm network at strides 4 to 64, all with the same channels (Lin et al. 2017)."""
+    """Features of a timm network, all with the same channels (Lin et al. 2017).
+
+    Strides are 4 to 64, with `weights` 8 to 32: the first maps of a pretrained network cost most and know least.
+    """
 
     def __init__(
-        self, name: str, *, width: float, channels: int, norm: str, pretrained: bool
+        self,
+        name: str,
+        *,
+        width: float,
+        channels: int,
+        norm: str,
+        pretrained: bool,
+        weights: str | None,
     ) -> None:
         super().__init__()
         check_norm(norm, pretrained)
-        if not timm.is_model(name):
-            raise UserError(f"backbone {name!r}: {nearest(name, timm.list_models())[:300]}")
+        check_backbone(name, "backbone")
+        if weights is not None and pretrained:
+            raise UserError(
+                "weights and pretrained: give one; weights finds more (nn/pretrained.py)"
+            )
+        self.strides = STRIDES if weights is None else SEEING_STRIDES
+        self.body: Any
+        if weights is None:
+            self.body = self._from_timm(name, width, pretrained)
+        else:
+            self.body = load_backbone(
+                name,
+                weights,
+                features_only=True,
+                out_indices=(2, 3, 4),
+                **narrowed(name, width),
+            )
+        if list(self.body.feature_info.reduction()) != list(self.strides[:4]):
+            wanted = ", ".join(map(str, self.strides[:4]))
+            raise UserError(f"backbone {name!r}: its features have other strides than {wanted}")
+        if norm == "group":
+            use_group_norm(self.body)
+        self.out_channels = channels
+        self.pyramid = FeaturePyramidNetwork(
+            self.body.feature_info.channels(),
+            channels,
+            extra_blocks=LastLevelMaxPool() if weights is None else None,
+        )
+
+    @staticmethod
+    def _from_timm(name: str, width: float, pretrained: bool) -> Any:
         try:
-            self.body = timm.create_model(
+            return timm.create_model(
                 name,
                 pretrained=pretrained,
                 features_only=True,
@@ -80,17 +128,9 @@ class Pyramid(nn.Module):
             raise UserError(
                 f"backbone {name!r}: {' '.join(str(error).split())[:200]}{cure}"
             ) from error
-        if list(self.body.feature_info.reduction()) != list(STRIDES[:4]):
-            raise UserError(f"backbone {name!r}: its features have other strides than 4, 8, 16, 32")
-        if norm == "group":
-            use_group_norm(self.body)
-        self.out_channels = channels
-        self.pyramid = FeaturePyramidNetwork(
-            self.body.feature_info.channels(), channels, extra_blocks=LastLevelMaxPool()
-        )
 
     def forward(self, image: Tensor) -> OrderedDict[str, Tensor]:
-        """Give the five levels, finest first."""
+        """Give the levels, finest first."""
         levels: OrderedDict[str, Tensor] = self.pyramid(
             OrderedDict((str(i), level) for i, level in enumerate(self.body(image)))
         )
@@ -111,7 +151,8 @@ class OneStage(Detector):
         width: factor on the channels of a ResNet.
         channels: of the pyramid and the heads; a multiple of 32.
         norm: "group" or "batch", of the backbone.
-        pretrained: load ImageNet weights of the backbone.
+        pretrained: load ImageNet weights of the backbone by timm.
+        weights: by nn/pretrained.py instead; then strides are 8, 16 and 32.
 
     Raises:
         UserError: the backbone cannot be built so.
@@ -128,30 +169,42 @@ class OneStage(Detector):
         channels: int,
         norm: str,
         pretrained: bool,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         if channels < 32 or channels % 32:
             raise UserError(f"channels {channels}: want a multiple of 32")
         pyramid = Pyramid(
-            backbone, width=width, channels=channels, norm=norm, pretrained=pretrained
+            backbone,
+            width=width,
+            channels=channels,
+            norm=norm,
+            pretrained=pretrained,
+            weights=weights,
         )
+        strides = pyramid.strides
+        expected: dict[str, list[float]] = {}
+        if weights is not None and isinstance(input_of(backbone), nn.Identity):
+            expected = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+        self.network: Any
         if kind == "fcos":
-            self.network: nn.Module = FCOS(
+            self.network = FCOS(
                 pyramid,
                 classes,
                 min_size=size,
                 max_size=size,
                 anchor_generator=AnchorGenerator(
-                    tuple((stride,) for stride in STRIDES), ((1.0,),) * len(STRIDES)
+                    tuple((stride,) for stride in strides), ((1.0,),) * len(strides)
                 ),
                 score_thresh=LEAST_CONFIDENCE,
                 detections_per_img=MOST_DETECTIONS,
+                **expected,
             )
         else:
             scales = [2 ** (third / 3) for third in range(3)]
             anchors = AnchorGenerator(
-                tuple(tuple(round(2 * stride * s) for s in scales) for stride in STRIDES),
-                ((0.5, 1.0, 2.0),) * len(STRIDES),
+                tuple(tuple(round(2 * stride * s) for s in scales) for stride in strides),
+                ((0.5, 1.0, 2.0),) * len(strides),
             )
             self.network = RetinaNet(
                 pyramid,
@@ -167,11 +220,15 @@ class OneStage(Detector):
                 ),
                 score_thresh=LEAST_CONFIDENCE,
                 detections_per_img=MOST_DETECTIONS,
+                **expected,
             )
+
+        allow_single_values(self.network)
 
     def loss(self, image: Tensor, targets: Sequence[Target]) -> Tensor:
         """Sum the library's losses: classes, boxes and, for FCOS, centre-ness."""
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
         losses: dict[str, Tensor] = self.network(
             list(image.add(1).div(2)),
             [{"boxes": target.boxes, "labels": target.classes} for target in targets],
@@ -180,6 +237,8 @@ class OneStage(Detector):
 
     def detect(self, image: Tensor) -> list[Found]:
         """Find boxes, most confident first."""
+        self.network.detections_per_img = self.most
+        self.network.topk_candidates = max(CANDIDATES, 10 * self.most)
         found = self.network(list(image.float().add(1).div(2)))
         return [Found(one["boxes"], one["scores"], one["labels"]) for one in found]
 

@@ -13,6 +13,7 @@ from defectbench.config import UserError, nearest
 from defectbench.nn.blocks.group_norm import use_group_norm
 from defectbench.nn.blocks.imagenet_input import ImageNetInput
 from defectbench.nn.blocks.timm_networks import MISSING_WEIGHTS, check_norm, narrowed
+from defectbench.nn.pretrained import LITE0, check_backbone, fill, input_of
 
 ALIASES = {"res": "fpn"}
 """Names of the papers: DCDGANc's "Res" is a feature pyramid network (Lin et al. 2017) on a ResNet."""
@@ -23,10 +24,11 @@ def build_segmenter(
     architecture: str,
     *,
     size: int,
-    encoder: str,
+    encoder: str | None,
     encoder_depth: int,
     encoder_width: float,
     encoder_weights: str | None,
+    weights: str | None,
     decoder_channels: Sequence[int] | None,
     norm: str,
 ) -> nn.Module:
@@ -44,6 +46,16 @@ def build_segmenter(
             f"architecture {architecture!r}: {nearest(architecture.lower(), [*known, *ALIASES])}"
         )
     check_norm(norm, encoder_weights is not None)
+    timm_name = ""
+    if weights is not None:
+        if encoder_weights is not None:
+            raise UserError(
+                "weights and encoder_weights: give one; weights finds more (nn/pretrained.py)"
+            )
+        timm_name = (encoder or LITE0).removeprefix("tu-")
+        check_backbone(timm_name, "encoder")
+        encoder = f"tu-{timm_name}"
+    encoder = encoder or "resnet18"
     options: dict[str, Any] = {
         "encoder_name": encoder,
         "encoder_depth": encoder_depth,
@@ -65,7 +77,11 @@ def build_segmenter(
         )
     if norm == "group":
         use_group_norm(network)
-    return nn.Sequential(ImageNetInput(), network)
+    if weights is None:
+        return nn.Sequential(ImageNetInput(), network)
+    body: nn.Module = network.get_submodule("encoder.model")
+    fill(body, timm_name, weights)
+    return nn.Sequential(input_of(timm_name), network)
 
 
 def _decoder_options(

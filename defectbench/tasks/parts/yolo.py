@@ -20,9 +20,9 @@ from torch import Tensor
 
 from defectbench.config import UserError
 from defectbench.nn.blocks.group_norm import use_group_norm
+from defectbench.nn.pretrained import fill_alike
 from defectbench.tasks.parts.detectors import (
     LEAST_CONFIDENCE,
-    MOST_DETECTIONS,
     Detector,
     Found,
     Target,
@@ -77,12 +77,13 @@ class Yolo(Detector):
         name: "yolo11n" to "yolo11x".
         classes: number of defects.
         norm: "group" or "batch".
+        weights: path of a state dict of such a model; layers of other shapes, as those of other classes, start at random.
 
     Raises:
-        UserError: ultralytics is not installed, or it has no such model.
+        UserError: ultralytics is not installed, it has no such model, or the weights are of another one.
     """
 
-    def __init__(self, name: str, *, classes: int, norm: str) -> None:
+    def __init__(self, name: str, *, classes: int, norm: str, weights: str | None = None) -> None:
         super().__init__()
         if not re.fullmatch(r"yolo11[nsmlx]", name):
             raise UserError(f"model {name!r}; known: {', '.join(NAMES)}, retinanet, fcos")
@@ -100,6 +101,8 @@ class Yolo(Detector):
             self.network.args = get_cfg()  # gains of the loss
         self._suppress = non_max_suppression
         self.classes = classes
+        if weights is not None:
+            fill_alike(self.network, name, weights)
         if norm == "group":
             use_group_norm(self.network)
 
@@ -135,7 +138,7 @@ class Yolo(Detector):
             iou_thres=NMS_IOU,
             multi_label=True,
             nc=self.classes,
-            max_det=MOST_DETECTIONS,
+            max_det=self.most,
             max_time_img=3600.0,  # never give up on a slow machine: results would depend on it
         )
         return [Found(one[:, :4], one[:, 4], one[:, 5].long()) for one in found]

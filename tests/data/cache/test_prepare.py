@@ -326,15 +326,6 @@ def test_arrays_are_read_only_and_stay_behind_when_pickled(
     assert (pickle.loads(copy).images[3] == cache.images[3]).all()
 
 
-def test_one_cache_serves_several_splits(manifest: Manifest, tmp_path: Path) -> None:
-    cache = prepare(manifest, tmp_path / "c", size=8)
-    other = replace(manifest, table=manifest.table.assign(split="val")).of_products("wood")
-    again = cache.with_splits_of(other)
-    assert set(again.table["split"][again.rows(product="wood")]) == {"val"}
-    assert set(again.table["split"][again.rows(product="grid")]) == {""}
-    assert len(cache.rows(split="train")) == 8
-
-
 def test_planning_imports_no_torch() -> None:
     code = (
         "import sys, defectbench.data.cache.prepare, defectbench.datasets.mvtec_ad; "

@@ -13,7 +13,7 @@ from defectbench.data.files.leaks import leaks
 from defectbench.data.manifest import Manifest
 from defectbench.data.splitting.splits import split
 from defectbench.datasets.mvtec_ad import MVTecAD
-from defectbench.standin import textures
+from defectbench.standin import drawing
 from tests.trees import load, save, write_category
 
 
@@ -21,7 +21,7 @@ from tests.trees import load, save, write_category
 def wood(tmp_path: Path) -> Manifest:
     folder = write_category(tmp_path / "wood", {"hole": 3}, train=30, test=4, side=96)
     for seed, path in enumerate(sorted(folder.glob("t*/*/*.png"))):
-        Image.fromarray(textures.draw("wood", 96, np.random.default_rng(seed))).save(path)
+        Image.fromarray(drawing.draw("wood", 96, np.random.default_rng(seed))).save(path)
     return MVTecAD().scan(tmp_path)
 
 
@@ -73,8 +73,8 @@ def test_groups_on_both_sides_are_listed_once(wood: Manifest) -> None:
 
 def test_a_product_whose_images_all_look_alike_asks_for_more() -> None:
     rng = np.random.default_rng(0)
-    bottles = np.stack([groups.signature(textures.draw("bottle", 64, rng)) for _ in range(40)])
-    woods = np.stack([groups.signature(textures.draw("wood", 64, rng)) for _ in range(40)])
+    bottles = np.stack([groups.signature(drawing.draw("bottle", 64, rng)) for _ in range(40)])
+    woods = np.stack([groups.signature(drawing.draw("wood", 64, rng)) for _ in range(40)])
     few = groups.without_common(bottles, ["bottle"] * 40)
     many = groups.without_common(woods, ["wood"] * 40)
     assert groups.near_threshold(few) > groups.near_threshold(many) + 0.1
@@ -83,7 +83,7 @@ def test_a_product_whose_images_all_look_alike_asks_for_more() -> None:
 
 
 def test_a_signature_does_not_see_the_exposure() -> None:
-    image = textures.draw("wood", (80, 120), np.random.default_rng(0))
+    image = drawing.draw("wood", (80, 120), np.random.default_rng(0))
     light = np.linspace(0.4, 0.9, 120)[None, :, None]
     dark = (image * light).astype(np.uint8)
     assert groups.signature(image) @ groups.signature(dark) > 0.9

@@ -25,8 +25,10 @@ PRODUCTS = {
     "mtd": "magnetic_tile",
     "mvtec_ad": "wood",
     "mvtec_loco": "breakfast_box",
+    "neu_det": "hot_rolled_steel",
     "sdi": "A",
     "visa": "candle",
+    "x_sdd": "hot_rolled_strip",
 }
 RULES = (
     "official",

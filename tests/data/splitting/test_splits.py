@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from defectbench.config import UserError
 from defectbench.data.manifest import Manifest
 from defectbench.data.splitting.rules import DCDGAN_C
-from defectbench.data.splitting.splits import RULES, parse, split, split_digest, without
+from defectbench.data.splitting.splits import (
+    RULES,
+    at_most,
+    ignores_groups,
+    parse,
+    split,
+    without,
+)
 
 WRITTEN = [
     "official",
@@ -114,12 +121,13 @@ def test_no_rule_lets_a_part_straddle(rule: str, seed: int, kind: str) -> None:
     assert straddling(done) == []
     assert set(done.table["split"]) == {"train", "val", "test"}
     assert len(set(done.table["id"])) == len(done)
-    assert split_digest(done) == split_digest(split(manifest, rule, seed))
+    assert done.digest() == split(manifest, rule, seed).digest()
     assert set(manifest.table["split"]) <= {"", "train", "test"}  # the input is left alone
 
 
 def test_every_rule_is_tried_above() -> None:
-    assert {parse(rule)[0] for rule in WRITTEN} | {"one_third_anomalydiffusion_exact"} == set(RULES)
+    leaking = {"one_third_anomalydiffusion_exact", "fraction_by_image_leaks"}
+    assert {parse(rule)[0] for rule in WRITTEN} | leaking == set(RULES)
 
 
 @pytest.mark.parametrize("rule", WRITTEN)
@@ -224,7 +232,9 @@ def sdi_like() -> Manifest:
 def test_sdi_dt_gan_keeps_what_is_published_and_divides_the_normals() -> None:
     done = split(sdi_like(), "sdi_dt_gan").of_products("A")
     assert sides(done, "scratches") == {"train": 70, "val": 15, "test": 35}
-    assert sides(done, "good") == {"train": 300, "val": 30, "test": 70}
+    assert sides(done, "good") == {"train": 343, "val": 17, "test": 40}
+    of_b = split(sdi_like(), "sdi_dt_gan").of_products("B")
+    assert sides(of_b, "good") == {"train": 357, "val": 13, "test": 30}
 
 
 def test_sdi_dt_gan_holds_out_where_nothing_is_published() -> None:
@@ -238,7 +248,35 @@ def test_subset_reduces_one_product_only() -> None:
     done = split(sdi_like(), "subset(20 of A)")
     assert sides(done.of_products("A"), "scratches") == {"train": 20, "val": 15, "test": 35}
     assert sides(done.of_products("B"), "scratches") == {"train": 70, "val": 15, "test": 35}
-    assert sides(done.of_products("A"), "good")["train"] == 300
+    assert sides(done.of_products("A"), "good")["train"] == 343
+
+
+def in_parts(sizes: list[int]) -> Manifest:
+    """Images of one defect, no normals; so many to a group."""
+    rows = [
+        {"id": f"{group:02d}_{k}", "group": f"g{group}", "defects": ("dent",)}
+        for group, size in enumerate(sizes)
+        for k in range(size)
+    ]
+    return make(rows)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_shot_takes_parts_that_fit_before_larger_ones(seed: int) -> None:
+    done = split(in_parts([40, 1, 30, 2, 1, 9, 2, 1]), "few_shot(3)", seed, validation=0).table
+    sides = done.groupby("group")["split"].unique()
+    assert (done["split"] == "train").sum() == 3
+    assert all(len(side) == 1 for side in sides)
+    assert len(done) == 86  # nothing is left out
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_shot_cuts_a_part_where_all_are_larger(seed: int) -> None:
+    done = split(in_parts([40, 30, 9]), "few_shot(5)", seed, validation=0).table
+    train = done[done["split"] == "train"]
+    assert len(train) == 5
+    assert train["group"].nunique() == 1
+    assert train["group"].iloc[0] not in set(done.loc[done["split"] == "test", "group"])
 
 
 def test_few_shot_counts_validation_among_its_images() -> None:
@@ -311,14 +349,17 @@ def test_a_fraction_of_images_of_equal_groups_is_that_of_fraction() -> None:
 
 def test_another_seed_gives_another_split_of_the_same_counts() -> None:
     a, b = (split(mvtec_like(WOOD), "dcdgan_c", seed) for seed in (0, 1))
-    assert split_digest(a) != split_digest(b)
+    assert a.digest() != b.digest()
     assert Counter(a.table["split"]) == Counter(b.table["split"])
 
 
 def test_a_stratum_does_not_depend_on_the_others() -> None:
     both = split(mvtec_like({"carpet": {"hole": 17}, "wood": {"hole": 10}}), "fraction(test=0.4)")
     one = split(mvtec_like({"wood": {"hole": 10}}), "fraction(test=0.4)")
-    assert split_digest(both.of_products("wood")) == split_digest(one)
+    wood = both.of_products("wood").table
+    assert dict(zip(wood["id"], wood["split"], strict=True)) == dict(
+        zip(one.table["id"], one.table["split"], strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -384,4 +425,67 @@ def test_any_dataset_divides_without_loss(
         warnings.simplefilter("error")
         done = split(make(rows), rule, seed)
     assert straddling(done) == []
-    assert len(done) == len(rows)
+    kept = set(done.table["id"])
+    lost = {row["group"] for row in rows if row["id"] not in kept}
+    if rule.startswith("few_shot"):  # the rest of a part that is too large
+        assert lost <= set(done.table.loc[done.table["split"] != "test", "group"])
+    else:
+        assert not lost
+
+
+def tiles(groups: int = 12, each: int = 5) -> Manifest:
+    """Photographs of tiles: each tile has several photographs of one of two defects, or normal ones."""
+    kinds = [("crack",), ("hole",), ()]
+    return make(
+        [
+            {"id": f"{g:02d}-{i}", "group": f"{g:02d}", "defects": kinds[g % 3]}
+            for g in range(groups)
+            for i in range(each)
+        ]
+    )
+
+
+def sides_by_defect(manifest: Manifest) -> Counter[tuple[str, str]]:
+    table = manifest.table
+    return Counter(zip(table["defects"].map("+".join), table["split"], strict=True))
+
+
+def test_a_split_by_image_has_the_numbers_of_the_split_by_group_and_leaks():
+    by_group = split(tiles(), "fraction(test=0.4)", 7)
+    with pytest.warns(UserWarning, match="to measure what that does"):
+        by_image = split(tiles(), "fraction_by_image_leaks(test=0.4)", 7)
+    assert sides_by_defect(by_image) == sides_by_defect(by_group)
+
+    def straddling(manifest: Manifest) -> int:
+        return int((manifest.table.groupby("group")["split"].nunique() > 1).sum())
+
+    assert straddling(by_group) == 0
+    assert straddling(by_image) > 6
+    assert ignores_groups("fraction_by_image_leaks(test=0.4)")
+    assert not ignores_groups("fraction(test=0.4)")
+
+
+def test_a_seed_for_validation_leaves_the_test_images():
+    def on(side: str, **seeds: int) -> set[str]:
+        found = split(tiles(24), "fraction(test=0.4)", **seeds).table
+        return set(found["id"][found["split"] == side])
+
+    assert on("test") == on("test", validation_seed=5)
+    assert on("val") != on("val", validation_seed=5)
+    assert on("test") != on("test", seed=5)
+    assert on("val", seed=3) == on("val", seed=3, validation_seed=3)
+
+
+def test_a_limit_by_image_is_exact_nested_and_leaves_other_sides():
+    whole = split(tiles(24), "fraction(test=0.4)")
+    few, more = (at_most(whole, limit, 1, by_image=True) for limit in (3, 8))
+    for limit, cut in ((3, few), (8, more)):
+        counts = sides_by_defect(cut)
+        assert {counts[kind, "train"] for kind in ("crack", "hole")} == {limit}
+        assert counts["", "train"] == sides_by_defect(whole)["", "train"]
+        for side in ("val", "test"):
+            ids = [set(m.table["id"][m.table["split"] == side]) for m in (whole, cut)]
+            assert ids[0] == ids[1]
+    trained = [set(m.table["id"][m.table["split"] == "train"]) for m in (few, more)]
+    assert trained[0] < trained[1]
+    assert max(sides_by_defect(at_most(whole, 3)).values()) > 3, "by group, whole tiles are kept"
