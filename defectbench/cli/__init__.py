@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -41,6 +42,11 @@ def main() -> None:
     # Sums of NumPy's linear algebra depend on its threads, and so would the bytes of a table.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="replace"
+            )  # a terminal of another encoding, a strange file name
     from defectbench.cli import (  # noqa: F401  (they add their commands)
         data,
         generators,

@@ -16,6 +16,7 @@ from defectbench.cli.app import app, console, errors
 from defectbench.cli.data_report import print_report, report_fields, write_sheet
 from defectbench.cli.tables import AsJson, DataRoot, say
 from defectbench.config import UserError, UserErrors
+from defectbench.files import keep_out
 
 if TYPE_CHECKING:
     from defectbench.data.manifest import Manifest
@@ -87,7 +88,7 @@ def check(
             raise UserError(
                 f"--sheet {sheet}: unknown file type; expected a name that ends in {', '.join(sorted(SHEETS))}"
             )
-        _keep_out(sheet, folder, "--sheet")
+        keep_out(sheet, folder, "--sheet")
     with _bar("decoding", quiet=as_json) as progress:
         report = check_dataset(dataset, folder, product, deep=not quick, progress=progress)
     written = None
@@ -172,7 +173,7 @@ def prepare(
 
     dataset = _dataset(name)
     folder = _find(dataset, data)
-    _keep_out(out, folder, "--out")
+    keep_out(out, folder, "--out")
     manifest = _split(dataset.scan(folder, product), split, seed)
     if workers is None:
         useful = min(cores()[0], -(-len(manifest) // CHUNK))
@@ -346,14 +347,6 @@ def _find(dataset: Dataset, data: Path | None) -> Path:
     return data
 
 
-def _keep_out(path: Path, folder: Path, option: str) -> None:
-    """Refuse to write into a user's dataset."""
-    if path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(
-            f"{option} {path}: lies in the dataset {folder}, where nothing is ever written; name another folder"
-        )
-
-
 def _split(manifest: Manifest, rule: str | None, seed: int) -> Manifest:
     """Apply a rule, and report its warnings in a line each."""
     if rule is None:
@@ -379,7 +372,7 @@ def _images(
     if name in known and not (path / "manifest.csv").is_file():
         dataset = _dataset(name)
         folder = _find(dataset, data)
-        _keep_out(out, folder, "--out")
+        keep_out(out, folder, "--out")
         return dataset.scan(folder, products)
     if not path.exists():
         raise UserError(

@@ -15,7 +15,7 @@ from defectbench.cli.tables import AsJson, OutFolder, say
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
-    from defectbench.metrics.scoring import ScoreRow
+    from defectbench.metrics.parts.scoring import ScoreRow
     from defectbench.single.score_folders import Scored
 
 WIDTH = 120  # columns of the table where no terminal says how many there are
@@ -66,7 +66,7 @@ def score(
 
     `defectbench score --real real/crack --fake samples/images --name mine`
 
-    `defectbench score --real real --fake fake --metrics fd_vgg16_random_s0,kd_vgg16_random_s0 --size 64`
+    `defectbench score --real real --fake fake --metrics fd_lite0_imagenet,kd_lite0_imagenet --size 64`
 
     `defectbench score --real test --fake fake --train train --masks masks --sources normals`
     """

@@ -57,9 +57,10 @@ def plan(
     from rich.table import Table
 
     from defectbench.runner.foreign import parse_foreign
-    from defectbench.runner.run import Options, describe, plan_table
+    from defectbench.runner.run import Options, check_data_used, describe, plan_table
     from defectbench.store.jobs import Store
 
+    check_data_used([table], preset, data)
     options = Options(preset=preset, data=data, out=out, foreign=parse_foreign(foreign or []))
     planned = plan_table(table, options, say)
     told = describe(planned, Store(out / "jobs"))

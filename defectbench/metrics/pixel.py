@@ -97,13 +97,14 @@ def pixel_auc(scores: npt.ArrayLike, targets: npt.ArrayLike) -> float:
 def average_precision(scores: npt.ArrayLike, targets: npt.ArrayLike) -> float:
     """Average precision in [0, 1]: precision at each threshold weighted by the recall it adds.
 
-    The step-wise sum, without interpolation, over distinct thresholds; nan without defect pixels.
+    The step-wise sum, without interpolation, over distinct thresholds; nan if a class is absent (without the other
+    pixels every ranking would be perfect).
 
     Raises:
         ValueError: as `pixel_auc`.
     """
     positive, negative = _split(scores, targets)
-    if not len(positive):
+    if not len(positive) or not len(negative):
         return float("nan")
     thresholds, found = np.unique(positive, return_counts=True)
     true = _at_or_above(positive, thresholds)
@@ -243,11 +244,15 @@ def image_auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def image_average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Average precision of image scores (N,) against labels (N,), 1 = defective.
+    """Average precision of image scores (N,) against labels (N,), 1 = defective; NaN without a normal image.
+
+    Without normal images every ranking would reach 1.
 
     Raises:
         ValueError: as `pixel_auc`.
     """
+    if np.all(np.asarray(labels)):
+        return float("nan")
     return average_precision(scores, labels)
 
 

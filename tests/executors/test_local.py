@@ -67,7 +67,7 @@ def test_seeds_go_out_in_turn_and_what_others_wait_for_first():
 
 
 def test_on_the_cpu_nothing_is_hidden(monkeypatch):
-    monkeypatch.setattr(local, "cores", lambda: (6, "a test"))
+    monkeypatch.setattr(local, "cores", lambda: (6, "cores"))
     assert Local().workers == 6
     assert Local(workers=2).devices_of(1) is None
 

@@ -198,6 +198,9 @@ def test_undefined_scores_are_nan():
     scores, nothing = np.arange(6.0), np.zeros(6)
     assert np.isnan(pixel.pixel_auc(scores, nothing))
     assert np.isnan(pixel.average_precision(scores, nothing))
+    everything = np.ones_like(nothing)
+    assert np.isnan(pixel.average_precision(scores, everything))  # any ranking would be perfect
+    assert np.isnan(pixel.image_average_precision(scores.ravel(), everything.ravel()))
     assert np.isnan(pixel.best_f1_threshold(scores, nothing).threshold)
     assert np.isnan(pixel.f1_max(scores, nothing, [0.5]))
     assert np.isnan(pixel.f1_at(scores, nothing, 9.0))
