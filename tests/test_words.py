@@ -186,3 +186,24 @@ def test_a_bad_page_is_found() -> None:
     block = "See e.g. Fig. 3 there. " + "Word " * 26 + "ends. A heading"
     assert [words(s) for s in sentences(block)] == [5, 27, 2]
     assert long_ones([block]) == ([("Word " * 26 + "ends.")], 2)
+
+
+def place_of(path: str) -> Path | None:
+    """Return the file or folder that a page means: below the package, the root or `tests/`."""
+    places = [base / path for base in (ROOT / "defectbench", ROOT, ROOT / "tests")]
+    return next((place for place in places if place.exists()), None)
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_pages_for_maintainers_name_files_and_functions_that_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = re.findall(r"`([a-z_]+/[\w./-]*(?:\.py|\.md|\.csv|/))`", text)
+    wrong = [path for path in paths if place_of(path) is None]
+    pairs = re.findall(r"`([\w/]+/\w+\.py)`(?:: | \(|, | \| )`((?:\w+\.)?(\w+))(?<!\.py)`", text)
+    for path, shown, name in pairs:
+        place = place_of(path)
+        if place is None or not re.search(rf"\b{name}\b", place.read_text(encoding="utf-8")):
+            wrong.append(f"{path}: {shown}")
+    assert not wrong, "\n".join(wrong)
+    assert len(paths) > 10
+    assert len(pairs) > (30 if page.startswith("docs") else 0)
