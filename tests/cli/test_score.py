@@ -222,7 +222,7 @@ def test_bad_folders_are_refused_by_name_and_nothing_is_written(
         (["--metrics", "change_inside"], ["needs --masks DIR and --sources DIR"]),
         (["--metrics", "ic_lpips_masked"], ["needs masks of the real images"]),
         (["--train", "nowhere"], ["nowhere", "no such folder", "--train"]),
-        (["--metrics", " , "], ["names no metric"]),
+        (["--metrics", " , "], ["no name of a metric"]),
         (
             ["--metrics", "fid"],
             ["weights-inception-2015-12-05-6726825d.pth", "https://", "DEFECTBENCH_WEIGHTS"],
