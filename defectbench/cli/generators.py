@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from defectbench.cli.app import app, console
-from defectbench.cli.tables import DataRoot, say
+from defectbench.cli.tables import DataRoot, Unlabelled, say
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ def fit(
     standin_size: Annotated[
         int, typer.Option(min=32, help="Side of drawn images if the dataset is missing.")
     ] = 128,
+    masks: Annotated[
+        str, typer.Option(help="How masks are shrunk: area (no region disappears) or nearest.")
+    ] = "area",
+    unlabelled: Unlabelled = "",
     seed: Annotated[int, typer.Option()] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
@@ -115,6 +119,8 @@ def fit(
         augment=tuple(augment or ()),
         arguments=parse_settings(settings or []),
         standin_size=standin_size,
+        masks=masks,
+        unlabelled=unlabelled,
         seed=seed,
         threads=threads,
         machine={"accelerator": accelerator, "devices": devices},
@@ -123,7 +129,7 @@ def fit(
     plan = request.plan(say)
     say(told_device(request.machine))
     with LiveBoard(console) as board:
-        sources = fit_one(plan, board)
+        sources = fit_one(plan, board, say)
     told = ", ".join(f"{count} {source}" for source, count in sources.items()) or "none was drawn"
     say(f"masks of the last grid: {told}")
     console.print(f"{out / 'generator.ckpt'}", markup=False, soft_wrap=True)

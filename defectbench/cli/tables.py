@@ -23,6 +23,14 @@ DataRoot = Annotated[
         help="Folder that holds the real datasets: mvtec_ad/, mtd/, … as published.",
     ),
 ]
+Unlabelled = Annotated[
+    str,
+    typer.Option(
+        metavar="good|ignore",
+        help="Own images of which nothing says whether they are good: count them as good, or leave them out. "
+        "Without it they are refused.",
+    ),
+]
 OutFolder = Annotated[Path, typer.Option(help="Where results go; jobs lie in its jobs/.")]
 Foreign = Annotated[
     list[str] | None,
@@ -46,6 +54,7 @@ def plan(
     data: DataRoot = None,
     out: OutFolder = Path("results"),
     foreign: Foreign = None,
+    unlabelled: Unlabelled = "",
     as_json: AsJson = False,
 ) -> None:
     """Show which jobs a table needs and which are done; runs nothing.
@@ -58,7 +67,13 @@ def plan(
     from defectbench.runner.run import Options, describe, plan_table
     from defectbench.store.jobs import Store
 
-    options = Options(preset=preset, data=data, out=out, foreign=parse_foreign(foreign or []))
+    options = Options(
+        preset=preset,
+        data=data,
+        out=out,
+        foreign=parse_foreign(foreign or []),
+        unlabelled=unlabelled,
+    )
     planned = plan_table(table, options, say)
     told = describe(planned, Store(out / "jobs"))
     if as_json:
@@ -108,6 +123,7 @@ def run(
     ] = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Fits also write TensorBoard files.")] = False,
     foreign: Foreign = None,
+    unlabelled: Unlabelled = "",
     as_json: AsJson = False,
 ) -> None:
     """Run tables: every job that is not done yet, then CSV, Markdown, pictures and leaderboard.
@@ -145,6 +161,7 @@ def run(
         machine={"accelerator": accelerator, "devices": devices, "precision": precision},
         tensorboard=tensorboard,
         foreign=parse_foreign(foreign or []),
+        unlabelled=unlabelled,
         board=lambda: LiveBoard(console, quiet=as_json),
         say=say,
     ):

@@ -231,7 +231,7 @@ def test_defective_images_without_a_defect_pixel(tmp_path: Path) -> None:
 
 def test_crops_need_masks(manifest: Manifest, tmp_path: Path) -> None:
     blind = replace(manifest, table=manifest.table.assign(mask=""))
-    with pytest.raises(UserError, match="14 defective images have no mask"):
+    with pytest.raises(UserError, match="14 defective images have neither mask nor boxes"):
         prepare(blind, tmp_path / "c", size=8, crop=12)
     assert len(prepare(blind, tmp_path / "c", size=8)) == 26
 
