@@ -267,8 +267,9 @@ def _read_table(scan: Scan, path: Path, levels: _Levels, unlabelled: str) -> lis
             f"{path}: no column `image`; found {', '.join(map(str, table.columns)) or 'none'}, known are "
             f"{', '.join(COLUMNS)}"
         )
+    own = IGNORED if set(IGNORED) <= set(table.columns) else ()
     for column in map(str, table.columns):
-        if column not in COLUMNS + IGNORED:
+        if column not in COLUMNS + own:
             scan.problem(
                 path,
                 f"column {column!r}: not read; {nearest(column, COLUMNS)}. Rename or remove it",

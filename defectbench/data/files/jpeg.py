@@ -18,7 +18,7 @@ START, SCAN, END = 0xD8, 0xDA, 0xD9
 PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 PADDING: Final = b"\xff\x00" * 16
 """Bits of 1, as the standard fills the last byte: what the decoder reads ahead beyond the last block."""
-SURPLUS: Final = 64
+SURPLUS: Final = 16
 """Bytes; more of them than this behind the last block is damage."""
 
 
