@@ -1,10 +1,11 @@
 """Masks at another size: two rules for shrinking them.
 
 `nearest` takes the pixel at the middle of each new one: what is thinner than the step may fall between the middles and
-vanish. `area` sets a new pixel where at least half of its area is marked; of a region (8-connected) that would leave
-nothing that way, it sets the new pixels of which it covers at least half as much as of the one that it covers most. So no
-region disappears, a thin scratch stays as long as it is and becomes one or two pixels wide, and what is large keeps its
-area. Enlarged masks, and those of the right size, are the same under both.
+vanish. `area` looks at each region (8-connected) by itself and sets the new pixels of which it covers at least half, or, if
+those are fewer than its area asks for, as many as that, those that it covers most. Of a region that covers half of no new
+pixel it sets all of which it covers at least half as much as of the one that it covers most. So no region disappears, a
+thin scratch stays as long as it is and becomes one or two pixels wide, and what is larger keeps its area. Enlarged masks,
+and those of the right size, are the same under both.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from PIL import Image
 Mask = npt.NDArray[np.uint8]
 Shrinking = Literal["nearest", "area"]
 RULES: Final = get_args(Shrinking)
+SLACK: Final = 1e-9
+HALF: Final = 0.5 - SLACK
 EIGHT: Final = np.ones((3, 3), dtype=np.uint8)
 
 
@@ -45,16 +48,16 @@ def _by_area(mask: Mask, size: int) -> Mask:
     if not mask.any():
         return np.zeros((size, size), dtype=np.uint8)
     down, across = (_shares(side, size) for side in mask.shape)
-    whole = down @ mask.astype(np.float64) @ across.T
-    small = np.asarray(whole >= 0.5 - 1e-9)
+    kept = np.asarray(down @ mask.astype(np.float64) @ across.T >= HALF)
     regions, _ = label(mask, structure=EIGHT)
-    kept = small.copy()
     for number, place in enumerate(find_objects(regions), 1):
         rows, columns = place
         region = (regions[place] == number).astype(np.float64)
         covered = down[:, rows] @ region @ across[:, columns].T  # share of each new pixel
-        if not (small & (covered > 0)).any():
-            kept |= covered >= covered.max() / 2
+        most = covered.max()
+        asked = max(1, round(covered.sum()))  # pixels
+        least = np.partition(covered, -asked, axis=None)[-asked] if most >= HALF else most / 2
+        kept |= covered >= max(SLACK, min(HALF, least - SLACK))
     return kept.astype(np.uint8)
 
 
