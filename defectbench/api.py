@@ -198,6 +198,7 @@ def run(
     machine: Mapping[str, Any] | None = None,
     tensorboard: bool = False,
     foreign: Mapping[str, str | Path] | None = None,
+    unlabelled: str = "",
     board: Callable[[], Any] | None = None,
     say: Callable[[str], None] = _silent,
 ) -> Iterator[TableRun]:
@@ -215,6 +216,7 @@ def run(
         machine: `accelerator`, `devices`, `precision`.
         tensorboard: whether fits write TensorBoard files.
         foreign: folders of images that another program made, by the name of their column.
+        unlabelled: what own images of which nothing says whether they are good are: `good`, `ignore`, or refused.
         board: makes a context manager that is told about jobs.
         say: called with each remark.
 
@@ -240,6 +242,7 @@ def run(
         machine=devices,
         tensorboard=tensorboard,
         foreign={name: str(folder) for name, folder in (foreign or {}).items()},
+        unlabelled=unlabelled,
     )
     for table in tables:
         executor = make_executor(on, workers, devices)

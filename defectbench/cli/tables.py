@@ -23,6 +23,14 @@ DataRoot = Annotated[
         help="Folder that holds the real datasets as published: mvtec_ad/, mtd/, …",
     ),
 ]
+Unlabelled = Annotated[
+    str,
+    typer.Option(
+        metavar="good|ignore",
+        help="Own images of which nothing says whether they are good: count them as good, or leave them out. "
+        "Without it they are refused.",
+    ),
+]
 OutFolder = Annotated[
     Path, typer.Option(help="Folder for results; jobs are in its subfolder jobs/.")
 ]
@@ -48,6 +56,7 @@ def plan(
     data: DataRoot = None,
     out: OutFolder = Path("results"),
     foreign: Foreign = None,
+    unlabelled: Unlabelled = "",
     as_json: AsJson = False,
 ) -> None:
     """Show which jobs a table needs and which are done, without running any.
@@ -61,7 +70,13 @@ def plan(
     from defectbench.store.jobs import Store
 
     check_data_used([table], preset, data)
-    options = Options(preset=preset, data=data, out=out, foreign=parse_foreign(foreign or []))
+    options = Options(
+        preset=preset,
+        data=data,
+        out=out,
+        foreign=parse_foreign(foreign or []),
+        unlabelled=unlabelled,
+    )
     planned = plan_table(table, options, say)
     told = describe(planned, Store(out / "jobs"))
     if as_json:
@@ -112,6 +127,7 @@ def run(
     ] = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files of fits.")] = False,
     foreign: Foreign = None,
+    unlabelled: Unlabelled = "",
     as_json: AsJson = False,
 ) -> None:
     """Run tables: do every job that is not done yet, then write CSV, Markdown, pictures and leaderboard.
@@ -149,6 +165,7 @@ def run(
         machine={"accelerator": accelerator, "devices": devices, "precision": precision},
         tensorboard=tensorboard,
         foreign=parse_foreign(foreign or []),
+        unlabelled=unlabelled,
         board=lambda: LiveBoard(console, quiet=as_json),
         say=say,
     ):

@@ -9,6 +9,7 @@ from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError
+from defectbench.datasets.base import open_dataset
 from defectbench.executors.base import Board, Executor
 from defectbench.files import keep_out, write_text
 from defectbench.machine import told_device
@@ -49,6 +50,7 @@ class Options:
         machine: devices and precision, see `training.Machine`.
         tensorboard: whether fits write TensorBoard files.
         foreign: folders of images that another program made, by the name of their column.
+        unlabelled: what own images of which nothing says whether they are good are, of `datasets.base.UNLABELLED`.
     """
 
     preset: str = "smoke"
@@ -59,6 +61,7 @@ class Options:
     machine: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     foreign: Mapping[str, str] = field(default_factory=dict)
+    unlabelled: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,21 +86,40 @@ class Outcome:
 
 
 def find_sources(
-    spec: TableSpec, preset: str, data: Path | None, cache: Path, say: Say
+    spec: TableSpec, preset: str, data: Path | None, cache: Path, say: Say, unlabelled: str = ""
 ) -> dict[str, Source]:
     """Look for each dataset of a table."""
-    return {name: find_source(spec, name, preset, data, cache, say) for name in spec.datasets}
+    if unlabelled and not any(
+        names.find("datasets", name).load().own_images for name in spec.datasets
+    ):
+        raise UserError(
+            f"--unlabelled {unlabelled}: {spec.name} has no `dataset: folder`, and of others it is known which images are "
+            "good; leave it out"
+        )
+    return {
+        name: find_source(spec, name, preset, data, cache, say, unlabelled)
+        for name in spec.datasets
+    }
 
 
 def find_source(
-    spec: TableSpec, name: str, preset: str, data: Path | None, cache: Path, say: Say
+    spec: TableSpec,
+    name: str,
+    preset: str,
+    data: Path | None,
+    cache: Path,
+    say: Say,
+    unlabelled: str = "",
 ) -> Source:
     """Look for the real dataset below a data root; fall back to its stand-in where the preset allows.
+
+    Of a dataset that is there in part, the products that it lacks are drawn.
 
     Raises:
         UserError: the root does not exist, or real data are needed and missing.
     """
-    dataset = names.find("datasets", name).load()()
+    own = names.find("datasets", name).load().own_images
+    dataset = open_dataset(name, unlabelled if own else "")
     folder, title = dataset.folder, dataset.title
     chosen = spec.preset(preset)
     if data is not None and not data.exists():
@@ -113,7 +135,14 @@ def find_source(
             for subset in spec.images.values()
             if (subset.dataset or spec.dataset) == name
         }
-        scanned = {product: dataset.scan(root, [product]) for product in sorted(products)}
+        lacking: set[str] = set()
+        if chosen.stand_in is not None and not own:
+            lacking = products - set(dataset.there(root))
+        if lacking:
+            say(f"{title}: no {', '.join(sorted(lacking))} in {root}, drawing its stand-in")
+        scanned = {product: dataset.scan(root, [product]) for product in sorted(products - lacking)}
+        for line in dict.fromkeys(line for m in scanned.values() for line in m.remarks):
+            say(f"{title}: {line}")
         return Source(
             stand_in=False,
             root=root,
@@ -122,6 +151,8 @@ def find_source(
             without_normals=frozenset(
                 p for p, m in scanned.items() if m.table["defects"].map(len).all()
             ),
+            drawn=frozenset(lacking),
+            unlabelled=dataset.unlabelled,
         )
     if chosen.stand_in is None:
         at = f"{data / folder} does not exist" if data else "no --data was given"
@@ -158,7 +189,8 @@ def check_data_used(tables: Sequence[str], preset: str, data: Path | None) -> No
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
     spec = with_foreign(load_table(names.find_table(name)), options.foreign)
-    sources = find_sources(spec, options.preset, options.data, options.out / "jobs", say)
+    cache = options.out / "jobs"
+    sources = find_sources(spec, options.preset, options.data, cache, say, options.unlabelled)
     return make_plan(spec, options.preset, sources)
 
 
@@ -202,6 +234,11 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
         files = write_results(plan, store, options.out)
     for leak in told_leaks(read_records(files[0])):
         say(f"warning: {leak}")
+    said_of = [(key, job) for key, job in needed.items() if job.stage == "prepare"]
+    for key, job in said_of:
+        for line in (store.result(key) or {}).get("remarks", []):
+            if "masks without a pixel" in line:
+                say(f"{job.spec['dataset']}/{job.spec.get('product', '')}: {line}")
     failed: dict[str, str] = {}
     lost: dict[str, str] = {}
     for key, job in needed.items():
@@ -411,7 +448,7 @@ def describe(plan: Plan, store: Store) -> dict[str, Any]:
         "title": plan.spec.title,
         "preset": plan.preset,
         "about": plan.spec.presets[plan.preset].about,
-        "stand_in": any(source.stand_in for source in plan.sources.values()),
+        "stand_in": any(source.stand_in or source.drawn for source in plan.sources.values()),
         "cells": len(plan.cells),
         "stages": stages,
         "jobs": [
