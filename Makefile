@@ -11,8 +11,13 @@ export MKL_NUM_THREADS ?= 1
 PRESET ?= smoke
 OUT ?= results
 WORKERS ?= 0
-DATA ?= $(DEFECTBENCH_DATA)
-RUN = $(BIN)/defectbench run --preset $(PRESET) --out $(OUT) --on local --workers $(WORKERS) $(if $(DATA),--data $(DATA))
+ifeq ($(origin DATA),undefined)
+DATA := $(value DEFECTBENCH_DATA)
+endif
+# What users give may hold spaces, quotes and dollars: $(call quoted,NAME) is the variable as one word of the shell.
+QUOTE := '
+quoted = '$(subst $(QUOTE),'\'',$(value $(1)))'
+RUN = $(BIN)/defectbench run --preset $(call quoted,PRESET) --out $(call quoted,OUT) --on local --workers $(call quoted,WORKERS) $(if $(value DATA),--data $(call quoted,DATA))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test reproduce reproduce-papers reproduce-table5 results docs bench clean
@@ -37,8 +42,8 @@ reproduce-papers: $(STAMP) ## run every table of every paper, each fit once howe
 	$(RUN) $(filter-out house/%,$(patsubst benchmarks/%.yaml,%,$(wildcard benchmarks/*/*.yaml)))
 
 reproduce: $(STAMP) ## one table: PAPER=dcdgan_c TABLE=4 PRESET=small DATA=/datasets
-	@test -n "$(PAPER)" -a -n "$(TABLE)" || { echo "give PAPER and TABLE, e.g. make reproduce PAPER=dcdgan_c TABLE=4 (see: defectbench list tables)"; exit 2; }
-	$(RUN) $(PAPER)/$(if $(wildcard benchmarks/$(PAPER)/table$(TABLE).yaml),table$(TABLE),$(TABLE))
+	@test -n $(call quoted,PAPER) -a -n $(call quoted,TABLE) || { echo "give PAPER and TABLE, e.g. make reproduce PAPER=dcdgan_c TABLE=4 (see: defectbench list tables)"; exit 2; }
+	$(RUN) $(if $(value PAPER),$(call quoted,PAPER)/)$(if $(wildcard benchmarks/$(PAPER)/table$(TABLE).yaml),table$(TABLE),$(call quoted,TABLE))
 
 check: $(STAMP) ## format, lint, types and the fast tests
 	$(BIN)/ruff format --check .
@@ -57,7 +62,7 @@ test: $(STAMP) ## everything that CI runs
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 results: $(STAMP) ## write every CSV, Markdown table and the leaderboard again from results/records
-	$(BIN)/defectbench collect --out $(OUT)
+	$(BIN)/defectbench collect --out $(call quoted,OUT)
 
 docs: $(STAMP) ## draw the pictures and tables of docs/ again
 	$(BIN)/python docs/make.py

@@ -227,12 +227,15 @@ def run(
         UserError: a table, a preset or the images are not as expected; finished jobs are kept.
     """
     from defectbench.executors import make_executor
-    from defectbench.runner.run import Options, run_table
+    from defectbench.runner.run import Options, check_data_used, run_table
+
+    given = Path(data) if data is not None else None
+    check_data_used([str(table) for table in tables], preset, given)
 
     devices = {"accelerator": "auto", "devices": 1, "precision": "auto", **(machine or {})}
     options = Options(
         preset=preset,
-        data=Path(data) if data is not None else None,
+        data=given,
         out=Path(out),
         only=dict(only or {}),
         retry=retry,

@@ -1,4 +1,7 @@
-"""What this machine gives to a run: the device that trainings use, and the cores that worker processes may use."""
+"""Where work runs: devices, precision, and the cores that worker processes may use.
+
+None of it is in a job's id; the record says what it was.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ BELOW: dict[str, set[str]] = {
     "batch": set(),
     "rng": set(),
     "config": set(),
-    "files": set(),
+    "files": {"config"},
     "machine": {"config"},
     "names": {"config"},
     "imaging": set(),

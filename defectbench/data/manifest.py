@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config import UserError
+from defectbench.files import read_table
 
 COLUMNS = (
     "id",
@@ -144,7 +145,8 @@ class Manifest:
                 raise UserError(f"{file}: no such file; a manifest is manifest.csv + manifest.json")
         try:
             header = json.loads(header_path.read_text())
-            table = pd.read_csv(csv, dtype=str, keep_default_na=False)
+            columns, rows = read_table(csv)
+            table = pd.DataFrame(rows, columns=columns)
             table["defects"] = table["defects"].map(
                 lambda text: tuple(text.split(LIST_SEPARATOR)) if text else ()
             )
@@ -159,7 +161,7 @@ class Manifest:
                 mask_threshold=int(header["mask_threshold"]),
                 stand_in=bool(header["stand_in"]),
             )
-        except (KeyError, ValueError, json.JSONDecodeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(
                 f"{folder}: not a manifest ({error!r}); make it again with the job that wrote it"
             ) from None

@@ -17,6 +17,7 @@ from defectbench.data.licence import Licence
 from defectbench.data.manifest import LIST_SEPARATOR, PROVENANCE, Manifest
 from defectbench.datasets.base import Dataset
 from defectbench.datasets.mvtec_ad import read_category
+from defectbench.files import read_table
 
 IMAGES: Final = ("images", "imgs")
 MASKS: Final = ("masks", "ground_truth")
@@ -322,7 +323,8 @@ def _read_table(scan: Scan, path: Path, levels: _Levels, unlabelled: str) -> lis
 def _load_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            columns, rows = read_table(path)
+            return pd.DataFrame(rows, columns=columns)
         return pd.read_parquet(path).fillna("").astype(str)
     except ImportError:
         raise UserError(

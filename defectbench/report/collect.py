@@ -13,6 +13,7 @@ from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError
+from defectbench.files import read_rows, read_table
 from defectbench.report.bounds import below_chance, clip
 from defectbench.report.stats import summarise
 
@@ -49,7 +50,7 @@ COLUMNS = (
     "jobs",
 )
 """sd has ddof=1; ci is the 95 % Student t interval of the mean over seeds, cut to [0, 1] for fractions, or, for a score of one
-seed, its bootstrap interval over both image sets. floor: real images against real ones; ceiling: training images replayed; of
+seed, its own interval over both image sets. floor: what a perfect generator would score; ceiling: training images replayed; of
 scores only. seeds, steps and fit_images are the budget: seeds with a number, steps of the downstream training, images that
 the generator saw in training."""
 
@@ -71,10 +72,14 @@ def published(path: Path | None = None) -> dict[tuple[str, ...], float]:
     Where one dataset alone has the rest of a key, the key stands there with dataset "" too.
     """
     path = path or names.tables_folder() / "published.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path)
     keys = ("paper", "table", "dataset", "subset", "method", "arm", "model", "metric")
-    found = {tuple(row[key] for key in keys): float(row["value"]) for row in rows if row["value"]}
+    try:
+        found = {tuple(row[k] for k in keys): float(row["value"]) for row in rows if row["value"]}
+    except KeyError as missing:
+        raise UserError(f"{path}: no column {missing}; expected {', '.join(keys)}, value") from None
+    except ValueError as error:
+        raise UserError(f"{path}: column value: {error}; expected numbers") from None
     short = Counter((*key[:2], "", *key[3:]) for key in found)
     unique = {
         (*key[:2], "", *key[3:]): value
@@ -298,18 +303,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         problem = "a folder" if path.is_dir() else "no such file"
         raise UserError(f"{path}: {problem}; {cure}")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV file ({error}); {cure}") from None
-    if not {"metric", "table"} <= set(columns):
-        said = ", ".join(columns[:4]) or "none"
-        raise UserError(f"{path}: not a CSV of defectbench: its columns are {said[:80]}; {cure}")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
+
+    def check(columns: list[str]) -> None:
+        if not {"metric", "table"} <= set(columns):
+            said = ", ".join(columns[:4]) or "none"
             raise UserError(
-                f"{path}: row {number} has more or fewer cells than the head; {cure} unchanged"
+                f"{path}: not a CSV of defectbench: its columns are {said[:80]}; {cure}"
             )
-    return rows
+
+    return read_table(path, check)[1]

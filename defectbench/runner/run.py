@@ -11,7 +11,7 @@ from defectbench import names
 from defectbench.config import UserError
 from defectbench.datasets.base import open_dataset
 from defectbench.executors.base import Board, Executor
-from defectbench.files import write_text
+from defectbench.files import keep_out, write_text
 from defectbench.machine import told_device
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Plan, Source
@@ -26,7 +26,13 @@ from defectbench.runner.foreign import with_foreign
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
 from defectbench.store.jobs import Store
-from defectbench.store.records import read_records, records_path, told_leaks, update_records
+from defectbench.store.records import (
+    read_records,
+    records_path,
+    telling_of_records,
+    told_leaks,
+    update_records,
+)
 
 Say = Callable[[str], None]
 
@@ -122,6 +128,8 @@ def find_source(
     if root is not None:
         from defectbench.data.files.digests import data_digest
 
+        if root.is_dir():
+            keep_out(cache.parent, root)
         products = {
             subset.product
             for subset in spec.images.values()
@@ -156,6 +164,28 @@ def find_source(
     return Source(stand_in=True)
 
 
+def check_data_used(tables: Sequence[str], preset: str, data: Path | None) -> None:
+    """Refuse a data root in which no dataset of any of the tables is found: they would all be drawn instead.
+
+    Raises:
+        UserError: names the folders that were looked for.
+    """
+    if data is None or not data.exists():
+        return
+    specs = [load_table(names.find_table(table)) for table in tables]
+    if any(spec.preset(preset).stand_in is None for spec in specs):
+        return  # it says itself what it needs
+    wanted = {name for spec in specs for name in spec.datasets}
+    datasets = {name: names.find("datasets", name).load()() for name in sorted(wanted)}
+    if any(dataset.find(data) is not None for dataset in datasets.values()):
+        return
+    folders = ", ".join(f"{dataset.folder}/ ({name})" for name, dataset in datasets.items())
+    raise UserError(
+        f"--data {data}: not used; no dataset of {', '.join(tables)} is there; expected {folders}; leave --data (or "
+        "DEFECTBENCH_DATA) out to train on stand-ins. Your own images need a table with `dataset: folder`"
+    )
+
+
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
     spec = with_foreign(load_table(names.find_table(name)), options.foreign)
@@ -170,16 +200,16 @@ def run_table(name: str, options: Options, executor: Executor, board: Board, say
     Raises:
         UserError: something that the user can mend; what is finished is kept.
     """
+    plan = plan_table(name, options, say)
     store = Store(options.out / "jobs")
     store.open()
-    plan = plan_table(name, options, say)
     cells = [cell for cell in plan.cells if cell.matches(options.only)]
     if not cells:
         raise UserError(
             f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
         )
     needed = plan.needed(cells)
-    store.mend(needed)
+    store.mend(needed.values())
     for key in needed:
         store.forgive(key, all_reasons=options.retry)
     todo = waiting(needed, store)
@@ -259,8 +289,16 @@ def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:
 
 
 def write_table(records: Path, out: Path) -> list[Path]:
-    """Write CSV, Markdown and figures of one records file."""
-    lines = read_records(records)
+    """Write CSV, Markdown and figures of one records file.
+
+    Raises:
+        UserError: the file holds no records of this version.
+    """
+    with telling_of_records(records):
+        return _write_table(read_records(records), out)
+
+
+def _write_table(lines: list[dict[str, Any]], out: Path) -> list[Path]:
     printed = published()
     rows = collect(lines, printed)
     plan = [line for line in lines if line["kind"] == "plan"][-1]
@@ -270,7 +308,9 @@ def write_table(records: Path, out: Path) -> list[Path]:
     figure_path = base.with_name(base.name + ".png")
     files = [csv_path, md_path, figure_path]
     changed = write_if_changed(csv_path, write_csv(rows))
-    if (changed or not figure_path.exists()) and any(row["arm"] != "score" for row in rows):
+    if (changed or not is_whole_picture(figure_path)) and any(
+        row["arm"] != "score" for row in rows
+    ):
         from defectbench.report.figure import draw_figure
 
         draw_figure(plan, rows, figure_path)
@@ -279,7 +319,7 @@ def write_table(records: Path, out: Path) -> list[Path]:
     swept = curves(rows, primary) if sweeps else {}
     if swept:
         curve_path = base.with_name(base.name + ".learning_curve.png")
-        if changed or not curve_path.exists():
+        if changed or not is_whole_picture(curve_path):
             title = f"{plan['table']}, preset {plan['preset']}"
             draw_learning_curves(swept, title, curve_path)
         files.append(curve_path)
@@ -300,6 +340,11 @@ def write_table(records: Path, out: Path) -> list[Path]:
         write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
         files.append(gain_path)
     return files
+
+
+def is_whole_picture(path: Path) -> bool:
+    """Say whether there is a PNG file that ends as one does."""
+    return path.exists() and path.read_bytes()[-12:-4] == b"\0\0\0\0IEND"
 
 
 def write_if_changed(path: Path, text: str) -> bool:
@@ -326,14 +371,14 @@ def write_pictures(plan: Plan, store: Store, out: Path) -> list[Path]:
             if parent is None:
                 continue
             grid = store.folder(parent) / "samples.png"
-            if grid.exists():
+            if is_whole_picture(grid):
                 samples.setdefault(cell.subset, grid)
         if not samples:
             continue
         slug = "".join(c if c.isalnum() else "_" for c in method).strip("_").lower()
         path = out / f"{plan.spec.name}.{plan.preset}.samples" / f"{slug}.png"
         newest = max(p.stat().st_mtime for p in samples.values())
-        if not path.exists() or path.stat().st_mtime < newest:
+        if not is_whole_picture(path) or path.stat().st_mtime < newest:
             _stack(samples, path)
         written.append(path)
     return written
@@ -365,9 +410,11 @@ def write_leaderboard(out: Path) -> Path:
     printed = published()
     for path in sorted((out / "records").glob("*.jsonl")):
         lines = read_records(path)
-        if not any(line["kind"] == "plan" for line in lines):
-            continue  # a damaged file; it was named when it was read
-        rows += entrants(lines, collect(lines, printed))
+        if any(
+            line["kind"] == "plan" for line in lines
+        ):  # else damaged, and named when it was read
+            with telling_of_records(path):
+                rows += entrants(lines, collect(lines, printed))
     path = out / "leaderboard.csv"
     write_if_changed(path, write_csv(leaderboard(rows), LEADERBOARD_COLUMNS))
     return path

@@ -11,6 +11,7 @@ from typing import Any
 from defectbench import names
 from defectbench.config import UserError, nearest
 from defectbench.datasets.base import Dataset, open_dataset
+from defectbench.files import keep_out
 from defectbench.imaging.shrinking import RULES
 from defectbench.machine import check_accelerator
 from defectbench.plan.job import Job
@@ -74,7 +75,7 @@ class FitRequest:
             raise UserError(f"--masks {self.masks}: {nearest(self.masks, RULES)}")
         source = open_dataset(self.dataset, self.unlabelled)
         product, known, images = _source_spec(
-            source, self.product, self.data, self.standin_size, say
+            source, self.product, self.data, self.standin_size, self.out, say
         )
         if entry.facts.get("scope") == "defect" and not self.defect:
             raise UserError(
@@ -154,7 +155,7 @@ def fit_one(
     request, jobs = plan.request, (plan.prepare, plan.fit)
     store = Store(request.out / "jobs")
     store.open()
-    store.mend(job.id for job in jobs)
+    store.mend(jobs)
     board.begin({job.id: job for job in jobs}, 0)
     for each in jobs:
         store.forgive(each.id, all_reasons=True)
@@ -207,7 +208,12 @@ def told_images(request: FitRequest, prepared: Mapping[str, Any]) -> list[str]:
 
 
 def _source_spec(
-    source: Dataset, product: str, data: Path | None, standin_size: int, say: Callable[[str], None]
+    source: Dataset,
+    product: str,
+    data: Path | None,
+    standin_size: int,
+    out: Path,
+    say: Callable[[str], None],
 ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
     """Say where the images come from.
 
@@ -225,6 +231,8 @@ def _source_spec(
     if root is not None:
         from defectbench.data.files.digests import data_digest
 
+        if root.is_dir():
+            keep_out(out, root)
         manifest = source.scan(root, [product] if product else None)
         product = product or manifest.products[0]
         if len(manifest.products) > 1:
@@ -234,6 +242,11 @@ def _source_spec(
     if not source.products:
         at = f"{data}: none there" if data else "none was given"
         raise UserError(f"{source.title}: {at}; give your images with --data. {source.obtain}")
+    if data is not None:
+        raise UserError(
+            f"--data {data}: not used; it holds no {source.folder}/ of {source.title}. Your own images are "
+            "`--dataset folder`; leave --data (or DEFECTBENCH_DATA) out to train on a stand-in"
+        )
     if product not in source.products:
         raise UserError(f"--product {product}: {nearest(product, source.products)}")
     say(f"{source.title}: not found, drawing its stand-in")

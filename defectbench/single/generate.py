@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from defectbench.config import UserError
+from defectbench.files import read_rows
 from defectbench.imaging.grid import grid
 from defectbench.rng import torch_rng
 from defectbench.single.requests import Given, Order, Picture, Wish, take_order
@@ -104,8 +105,11 @@ def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> 
     """
     if sheet and sheet.suffix.lower() not in SHEETS:
         raise UserError(f"--sheet {sheet}: expected a name that ends in {' or '.join(SHEETS)}")
+    earlier = earlier_samples(out)
     made = draw_images(checkpoint, wish)
     drawn, order, generator = made.images, made.order, made.generator
+    for path in earlier:
+        path.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     _write(out, drawn, order, generator, checkpoint, wish)
     picture = Image.fromarray(draw_sheet(order, drawn, generator.defects))
@@ -119,6 +123,36 @@ def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> 
         "sheet": str(sheet),
         **({"remarks": list(order.remarks)} if order.remarks else {}),
     }
+
+
+def earlier_samples(out: Path) -> list[Path]:
+    """Find what an earlier `sample` wrote into a folder, which the next one replaces; nothing else may lie there.
+
+    Args:
+        out: the folder; need not exist.
+
+    Returns:
+        its files.
+
+    Raises:
+        UserError: the folder holds files that its manifest does not name.
+    """
+    if not out.exists():
+        return []
+    if not out.is_dir():
+        raise UserError(f"--out {out}: a file; expected a folder that is new or empty")
+    ours: list[Path] = []
+    if (out / "manifest.csv").is_file():
+        ours = [out / name for name in ("manifest.csv", "manifest.json", "samples.png")]
+        named = (row.get(column, "") for row in read_rows(ours[0]) for column in ("image", "mask"))
+        ours += [out / name for name in named if name]
+    strange = sorted({path for path in out.rglob("*") if not path.is_dir()} - set(ours))
+    if strange:
+        raise UserError(
+            f"--out {out}: holds {len(strange)} files that no earlier sample wrote ({strange[0].relative_to(out)}); "
+            "expected a folder that is new or empty; name another or delete it"
+        )
+    return [path for path in ours if path.exists()]
 
 
 def _turn(given: Sequence[Given], rows: Sequence[int]) -> list[Given]:

@@ -143,6 +143,11 @@ def list_images(folder: Path, role: str) -> Listing:
     if not folder.is_dir():
         kind = "is a file" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {kind}; --{role} names a folder of images")
+    if (folder / "manifest.csv").is_file() and (folder / "images").is_dir():
+        raise UserError(
+            f"{folder}: holds samples of defectbench, whose images lie in images/ beside a sheet of them; expected a "
+            f"folder of images: --{role} {folder / 'images'}"
+        )
     found = look(folder)
     if found.unread:
         raise UserErrors(

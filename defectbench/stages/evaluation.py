@@ -25,7 +25,7 @@ from defectbench.stages.training import (
     load_or_set_aside,
     read_curve,
     read_reached,
-    restore_curve,
+    restore_files,
     save_last,
     save_plain,
     seed_step,
@@ -216,7 +216,7 @@ def _by_steps(
     """Train by optimiser steps, going on from `last.ckpt` if there is one; give the chosen step, whose state the task has."""
     last = folder / LAST
     reached = _reached(folder)
-    restore_curve(folder, reached)
+    restore_files(folder, reached)
     task.clock.enter(0, steps)
     if reached and reached.step >= steps:
         content = torch.load(last, map_location="cpu", weights_only=True)

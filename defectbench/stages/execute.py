@@ -42,8 +42,7 @@ def execute(job: Job, context: Context) -> None:
     from defectbench.data.streams.arms import NothingToAdd
     from defectbench.stages.training import Diverged
 
-    # A device that is not there is no job's fault.
-    uses_cuda(str(context.machine.get("accelerator", "auto")))
+    uses_cuda(str(context.machine.get("accelerator", "auto")))  # no job's fault if it is not there
     store = context.store
     with store.claim(job) as mine:
         if not mine:

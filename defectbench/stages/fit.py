@@ -50,8 +50,7 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
     machine = Machine(**context.machine)
     last = folder / LAST
-    begun = read_reached(folder) is not None
-    if "shared" in job.parents and machine.rank is None and not begun:
+    if read_reached(folder) is None and "shared" in job.parents and machine.rank is None:
         _take_up(job.parents["shared"], folder, context.store)
     if machine.devices > 1 and machine.rank is None:
         from defectbench.stages.distributed import fit_on_devices
@@ -124,11 +123,10 @@ def _save_shared(last: Path, path: Path) -> None:
     """Keep weights and clock of the last checkpoint, without its optimisers."""
     import torch
 
-    from defectbench.stages.training import STATE, save_plain
+    from defectbench.stages.training import save_plain
 
     content = torch.load(last, map_location="cpu", weights_only=True)
-    kept = {STATE: content.get("callbacks", {}).get(STATE, {})}
-    save_plain({"state_dict": content["state_dict"], "callbacks": kept}, path)
+    save_plain({key: content[key] for key in ("state_dict", "callbacks") if key in content}, path)
 
 
 def _take_up(shared: str, folder: Path, store: Store) -> None:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError
+
+NOT_A_CHECKPOINT = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+)
+"""How `torch.load` says that a file is damaged or holds more than plain values."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -23,8 +38,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: no such checkpoint; give the generator.ckpt that `defectbench fit` wrote"
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch guesses what another pickle may be
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except NOT_A_CHECKPOINT as error:
         raise UserError(
             f"{path}: not a checkpoint of plain weights ({type(error).__name__}); fit the generator again"
         ) from None

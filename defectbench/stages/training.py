@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import json
 import math
-import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,12 @@ from defectbench.files import replacing, set_aside, write_text
 from defectbench.generators.base import Generator
 from defectbench.machine import Machine
 from defectbench.rng import derive
+from defectbench.stages.loading import NOT_A_CHECKPOINT
 from defectbench.stages.surroundings import alone, environment_of, leave_signals
 
 CURVES = "losses.csv"
 LAST = "last.ckpt"
+GRIDS = "grid-*.png"
 STATE = "defectbench"
 """Key under which `last.ckpt` keeps what is not in the module: see `Loop.state_dict`."""
 
@@ -139,8 +140,9 @@ def train(
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     clock = module.clock
     if not clock.finished:
+        unit = "images" if isinstance(module, Generator) else "steps"
         raise Short(
-            f"training ended after {clock.images} of {clock.budget} images (stage {clock.stage}); "
+            f"training ended after {clock.images} of {clock.budget} {unit} (stage {clock.stage}); "
             "nothing is recorded of it, run it again"
         )
 
@@ -185,8 +187,12 @@ class Loop(Callback):
         return STATE
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps beside the weights: the curves up to it."""
-        return {"curve": read_curve(self.folder)}
+        """Give what a checkpoint keeps beside the weights: curves and pictures up to it."""
+        pictures = {
+            path.name: torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+            for path in sorted(self.folder.glob(GRIDS))
+        }
+        return {"curve": read_curve(self.folder), "pictures": pictures}
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -234,7 +240,7 @@ class Loop(Callback):
 def append_curve(path: Path, row: dict[str, float | int]) -> None:
     """Append a line to a CSV of losses, long form: stage, step, images, loss, value.
 
-    A resumed fit writes the lines of steps that it repeats again: `restore_curve` drops them.
+    A resumed fit writes the lines of steps that it repeats again: `restore_files` drops them.
     """
     fresh = not path.exists()
     with path.open("a", newline="") as file:
@@ -271,6 +277,7 @@ class Reached:
         images: of the clock.
         curve: the losses up to there; None if the checkpoint does not say them.
         best: step of the best checkpoint of a task so far; None where there was none.
+        pictures: bytes of the pictures drawn up to there, (n,) uint8 by name.
     """
 
     stage: int
@@ -278,6 +285,7 @@ class Reached:
     images: int
     curve: str | None
     best: int | None = None
+    pictures: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 def read_reached(folder: Path) -> Reached | None:
@@ -300,6 +308,7 @@ def read_reached(folder: Path) -> Reached | None:
         images=clock["images"],
         curve=kept.get("curve"),
         best=kept.get("best"),
+        pictures=kept.get("pictures", {}),
     )
 
 
@@ -314,14 +323,25 @@ def load_or_set_aside(path: Path) -> dict[str, Any] | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         content["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError) as why:
+    except NOT_A_CHECKPOINT as why:
         set_aside(path, f"{path.stat().st_size} bytes, {why}")
         return None
     return dict(content)
 
 
-def restore_curve(folder: Path, reached: Reached | None) -> None:
-    """Put the losses as they were at the last checkpoint: without later steps, and whole if they were torn."""
+def restore_files(folder: Path, reached: Reached | None) -> None:
+    """Put losses and pictures as they were at the last checkpoint: without later steps, and whole if they were torn."""
+    known = reached.pictures if reached else {}
+    for path in folder.glob(GRIDS):
+        if path.name not in known:
+            path.unlink()
+    for name, kept in known.items():
+        path, content = folder / name, kept.numpy().tobytes()
+        if path.exists() and path.read_bytes() != content:
+            set_aside(path, f"{path.stat().st_size} bytes, it had {len(content)}")
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
     if reached is None or reached.curve == "":
         (folder / CURVES).unlink(missing_ok=True)
     elif reached.curve is not None:
@@ -388,7 +408,7 @@ def fit_generator(
     last = folder / LAST
     reached = read_reached(folder)
     if machine.leads:
-        restore_curve(folder, reached)
+        restore_files(folder, reached)
     plan = generator.stages(images)[:stages]
     for number, stage in enumerate(plan):
         if reached and (number < reached.stage):

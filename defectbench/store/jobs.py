@@ -137,18 +137,24 @@ class Store:
         sizes = {name: path.stat().st_size for name, path in made(folder)}
         write_json(folder / "result.json", {**result, "files": sizes})
 
-    def mend(self, jobs: Iterable[str]) -> None:
+    def mend(self, jobs: Iterable[Job]) -> None:
         """Let jobs be done again of which a file is damaged: a note that is no JSON, or a file of another size than it had.
 
         What is damaged is named and set aside in the job's folder. A file that is missing is no damage: it was deleted
         by somebody, who may not need it.
 
         Args:
-            jobs: their ids.
+            jobs: the jobs.
         """
         for job in jobs:
-            if self._damages(job):
-                self._mend(job)
+            note = self.folder(job.id) / "job.json"
+            try:
+                if note.exists():
+                    read_json(note)
+            except UserError:
+                write_json(note, job.to_json())
+            if self._damages(job.id):
+                self._mend(job.id)
 
     def _damages(self, job: str) -> dict[Path, str]:
         """Find the damaged files of a job that is done or has failed, with what is wrong with them."""

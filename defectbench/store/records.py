@@ -7,10 +7,12 @@ are, job lines hold the numbers, failure lines the reasons.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from defectbench.config import UserError
 from defectbench.files import DAMAGED, tell_damage, write_text
 from defectbench.plan.plan import Plan
 from defectbench.store.jobs import Store
@@ -52,6 +54,22 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             path, f"line {which} is no record", f"moved to {aside.name}; run its table again"
         )
     return lines
+
+
+@contextmanager
+def telling_of_records(path: Path) -> Iterator[None]:
+    """Say of lines that are JSON, but hold something else than this version writes, that they are no records.
+
+    Raises:
+        UserError: names the file.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise UserError(
+            f"{path}: holds lines that this version did not write ({type(error).__name__}: {error}); restore the file, "
+            "or delete it and run its table again: finished jobs are kept"
+        ) from None
 
 
 def append_records(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:

@@ -67,7 +67,7 @@ def test_seeds_go_out_in_turn_and_what_others_wait_for_first():
 
 
 def test_on_the_cpu_nothing_is_hidden(monkeypatch):
-    monkeypatch.setattr(local, "cores", lambda: (6, "a test"))
+    monkeypatch.setattr(local, "cores", lambda: (6, "cores"))
     assert Local().workers == 6
     assert Local(workers=2).devices_of(1) is None
 
@@ -111,7 +111,7 @@ def test_ctrl_c_says_what_is_kept_and_leaves_no_process(table, tmp_path, where):
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert told.splitlines()[-1].startswith("stopped: what is finished is kept")
+    assert told.splitlines()[-1].startswith("stopped: finished jobs are kept")
     assert told.splitlines()[-1].endswith("run the same command again")
     assert "Traceback" not in told
     assert not processes_of(process.pid)

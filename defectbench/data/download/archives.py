@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import stat
 import tarfile
@@ -84,8 +85,8 @@ def extract(archive: Path, out: Path, *, limits: Limits | None = None) -> int:
                 _write(archive, member, out / path)
             return len(checked)
     except _FAULTS as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's fault, not the archive's
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            raise  # the disk's fault, not the archive's, whose offsets may lie before its beginning
         raise UserError(
             f"{archive}: damaged archive ({error}); delete it and download it again"
         ) from None
