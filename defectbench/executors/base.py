@@ -47,6 +47,9 @@ class Executor(Protocol):
             UserError: no job can go on, e.g. the disk is full.
         """
 
+    def close(self) -> None:
+        """End what `run` keeps for its next call."""
+
 
 def ending(failure: Mapping[str, Any] | None) -> tuple[str, str]:
     """Say how a job has ended, in the words that its cells in the CSV use, and why.

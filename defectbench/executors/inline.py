@@ -40,3 +40,6 @@ class Inline:
             execute(job, replace(context, progress=progress))
             failure = context.store.failure(job.id)
             board.ended(job, *ending(failure))
+
+    def close(self) -> None:
+        """Do nothing: no process is kept."""

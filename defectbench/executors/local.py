@@ -131,6 +131,7 @@ class Local:
             there, why = len(self.shares), "one per share of the CUDA devices"
         self.workers = workers or there
         self.about = f"{self.workers} worker processes ({'--workers' if workers else why})"
+        self._kept: list[Worker] = []
         self._spawn = multiprocessing.get_context("spawn")
 
     def devices_of(self, number: int) -> str | None:
@@ -148,8 +149,8 @@ class Local:
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do the jobs as their parents finish, seed by seed, those first that most others wait for.
 
-        Ends when every job has ended, here or elsewhere, or when none could be begun for `patience` seconds while none
-        was running here.
+        Worker processes are kept for the next call until `close`. Ends when every job has ended, here or elsewhere, or
+        when none could be begun for `patience` seconds while none was running here.
 
         Raises:
             UserError: no job can go on, e.g. the disk is full or the sweep was cancelled.
@@ -157,7 +158,7 @@ class Local:
         bare = replace(context, progress=None)
         frontier = Frontier(jobs, context, board)
         tries: dict[str, int] = {}
-        workers: list[Worker] = []
+        workers = self._kept
         poll, quiet_since = SHORTEST_POLL, time.monotonic()
         try:
             while frontier.left:
@@ -177,20 +178,24 @@ class Local:
                     poll = SHORTEST_POLL
                 poll = min(poll * 1.5, LONGEST_POLL)
                 workers[:] = [w for w in workers if w.process.is_alive() or w.job]
-        finally:
-            self._end(workers)
+        except BaseException:
+            self.close()
+            raise
 
-    @staticmethod
-    def _end(workers: Sequence[Worker]) -> None:
+    def close(self) -> None:
+        """End the worker processes; a fit that one of them trains writes a checkpoint first."""
+        workers, self._kept = self._kept, []
         for worker in workers:
-            worker.pipe.close()
             if worker.job:
-                worker.process.terminate()
+                worker.process.terminate()  # its pipe stays open: it may still report progress
+            else:
+                worker.pipe.close()
         deadline = time.monotonic() + HALT_SECONDS
         for worker in workers:
             worker.process.join(timeout=max(deadline - time.monotonic(), 0.1))
             if worker.process.is_alive():
                 worker.process.kill()
+            worker.pipe.close()
 
     def _hand_out(
         self, frontier: Frontier, workers: list[Worker], context: Context, board: Board

@@ -184,6 +184,11 @@ def in_two_passes(
         board: is told what happens.
     """
     todo = waiting(needed, context.store)
-    executor.run({key: job for key, job in todo.items() if job.stage == "prepare"}, context, board)
-    refuse_impossible(needed, context.store, board)
-    executor.run(waiting(needed, context.store), context, board)
+    try:
+        executor.run(
+            {key: job for key, job in todo.items() if job.stage == "prepare"}, context, board
+        )
+        refuse_impossible(needed, context.store, board)
+        executor.run(waiting(needed, context.store), context, board)
+    finally:
+        executor.close()

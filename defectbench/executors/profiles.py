@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from defectbench.config import UserError, UserErrors, load_yaml, nearest
 
 SHIPPED = Path(__file__).with_name("clusters")
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
-class Profile:
+class Profile(BaseModel):
     """What one allocation is asked for, and how many there may be.
 
     Attributes:
@@ -34,6 +32,8 @@ class Profile:
         idle_minutes: how long an allocation waits for a job that it could begin.
         sbatch: further options of `sbatch` by their long names, e.g. `{constraint: a100, exclusive: true}`.
     """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     partition: str = ""
     account: str = ""
@@ -111,7 +111,7 @@ def load_profile(name: str) -> Profile:
             f"{path}: sbatch.{taken[0]}: set by `run --on slurm` itself; remove it (the time before the limit is warning_seconds)"
         )
     try:
-        return TypeAdapter(Profile).validate_python(content)
+        return Profile.model_validate(content)
     except ValidationError as error:
         raise UserErrors(f"{path}: not a profile", [_problem(e) for e in error.errors()]) from None
 
@@ -124,6 +124,6 @@ def _problem(error: Mapping[str, object]) -> str:
     place = error["loc"]
     words = [str(word) for word in place] if isinstance(place, tuple) else [str(place)]
     key = ".".join(words)
-    if error["type"] == "unexpected_keyword_argument":
-        return f"{key}: unknown key; {nearest(words[0], Profile.__dataclass_fields__)}"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {nearest(words[0], Profile.model_fields)}"
     return f"{key}: found {error['input']!r}; {str(error['msg']).lower()}"

@@ -244,6 +244,9 @@ class Slurm:
         self.submit(sweep, jobs)
         watch(sweep, jobs, context, board)
 
+    def close(self) -> None:
+        """Do nothing: allocations end by themselves."""
+
 
 def watch(sweep: Sweep, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
     """Tell a board what becomes of jobs that workers elsewhere do, until every one has ended.

@@ -71,14 +71,17 @@ def _work(sweep: Sweep, workers: int, patience: float, board: Board, say: Say) -
     todo = waiting(sweep.jobs, store)
     board.begin(todo, len(sweep.jobs) - len(todo))
     first = {key: job for key, job in todo.items() if job.stage == "prepare"}
-    local.run(first, context, board)
-    if any(store.state(key) not in {"done", "failed"} for key in first):
-        return  # others prepare images, and longer than this worker waits
-    with FileLock(str(sweep.folder / ".check.lock")):
-        if not (sweep.folder / "checked").exists():
-            refuse_impossible(sweep.jobs, store, board)
-            write_text(sweep.folder / "checked", "")
-    local.run(waiting(sweep.jobs, store), context, board)
+    try:
+        local.run(first, context, board)
+        if any(store.state(key) not in {"done", "failed"} for key in first):
+            return  # others prepare images, and longer than this worker waits
+        with FileLock(str(sweep.folder / ".check.lock")):
+            if not (sweep.folder / "checked").exists():
+                refuse_impossible(sweep.jobs, store, board)
+                write_text(sweep.folder / "checked", "")
+        local.run(waiting(sweep.jobs, store), context, board)
+    finally:
+        local.close()
 
 
 def collect_sweep(sweep: Sweep, say: Say) -> list[Path]:
