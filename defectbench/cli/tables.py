@@ -171,6 +171,8 @@ def run(
         return
     if wait and on != "slurm":
         raise UserError(f"--wait: belongs to --on slurm; --on {on} always waits; leave it out")
+    if wait:
+        say(f"Ctrl-C ends only this display; to end the sweep: defectbench cancel --out {out}")
     unexpected: dict[str, str] = {}
     lost: dict[str, str] = {}
     told: list[dict[str, Any]] = []

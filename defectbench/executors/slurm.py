@@ -19,7 +19,7 @@ from typing import Any
 
 from defectbench.config import UserError
 from defectbench.executors.base import Board
-from defectbench.executors.order import Frontier
+from defectbench.executors.order import Frontier, waiting
 from defectbench.executors.profiles import Profile
 from defectbench.files import write_text
 from defectbench.plan.job import Job
@@ -272,9 +272,13 @@ def watch(sweep: Sweep, jobs: Mapping[str, Job], context: Context, board: Board)
             return
         if time.monotonic() - asked > ASK_SECONDS:
             asked = time.monotonic()
-            if not _goes_on(sweep):
+            alive = _goes_on(sweep)  # asked first: the last one may end in between
+            left = waiting(sweep.jobs, context.store)
+            if not left:
+                return  # fits of which every sample has failed stay undone
+            if not alive:
                 raise UserError(
-                    f"sweep {sweep.id}: no allocation is left and {len(frontier.left)} jobs have not ended; see "
+                    f"sweep {sweep.id}: no allocation is left and {len(left)} jobs have not ended; see "
                     f"{sweep.folder / 'logs'}; run the same command again to go on"
                 )
         time.sleep(POLL_SECONDS)

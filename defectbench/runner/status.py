@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from defectbench.config import UserError, nearest
+from defectbench.executors.order import waiting
 from defectbench.executors.slurm import log_of, told_allocations
 from defectbench.plan.job import Job
 from defectbench.store.jobs import Store, read_json
@@ -20,13 +21,15 @@ def status(sweep: Sweep) -> dict[str, Any]:
 
     Returns:
         `stages` (jobs by stage and state), `running`, `failed`, `workers`, `allocations` (of Slurm), and `seconds_left`,
-        an estimate from the jobs of each stage that are done, None while there are none.
+        an estimate from the jobs of each stage that are done, None while there are none. A fit is `skipped` if every
+        sample of it has failed.
     """
     store = sweep.store
     stages: dict[str, dict[str, int]] = {}
     running, failed = [], []
     seconds: dict[str, list[float]] = {}
     left: dict[str, int] = {}
+    needed = waiting(sweep.jobs, store)
     for key, job in sweep.jobs.items():
         state: str = store.state(key)
         failure = store.failure(key) if state == "failed" else None
@@ -41,6 +44,8 @@ def status(sweep: Sweep) -> dict[str, Any]:
             result = store.result(key) or {}
             spent = float(result.get("provenance", {}).get("seconds", 0.0))
             seconds.setdefault(job.stage, []).append(spent)
+        if state == "waiting" and key not in needed:
+            state = "skipped"
         if state in {"waiting", "running"}:
             left[job.stage] = left.get(job.stage, 0) + 1
         counts = stages.setdefault(job.stage, {})

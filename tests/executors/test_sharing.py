@@ -62,7 +62,7 @@ def test_a_frontier_opens_with_what_others_have_done(store):
         assert ready(frontier) == [], "one is taken here, the other runs elsewhere"
     finish(store, FIT)
     frontier.settle(FIT.id)
-    assert ready(frontier) == [SAMPLE, RAW]
+    assert ready(frontier) == [RAW, SAMPLE]
     assert board.ends == [("prepare", "done"), ("fit", "done")]
     assert frontier.left == {SAMPLE.id, RAW.id}
 

@@ -45,14 +45,14 @@ def test_logs_and_retry_of_a_failed_job(run, out):
     fit = next(job for job in sweep.jobs.values() if job.stage == "fit")
     folder = sweep.store.folder(fit.id)
     (folder / "result.json").unlink()
-    (folder / "error.log").write_text("Traceback: of the error\n")
+    (folder / "error.log").write_text("of the error\n")
     sweep.store.fail(fit, "went wrong", repeats=True)
     told = run("status", "--out", out, "--json").json
     assert told["failed"] == [{"id": fit.id, "label": fit.label, "reason": "went wrong"}]
     found = run("logs", fit.id[:8], "--out", out, "--json").json
     assert (found["label"], found["state"], found["reason"]) == (fit.label, "failed", "went wrong")
     assert found["worker"]["pid"] > 0
-    assert found["files"][str(folder / "error.log")] == ["Traceback: of the error"]
+    assert found["files"][str(folder / "error.log")] == ["of the error"]
     assert run("retry", fit.label, "--out", out, "--json").json["jobs"] == [fit.label]
     assert sweep.store.state(fit.id) == "waiting"
     assert run("retry", "--out", out, "--json").json["jobs"] == []
