@@ -338,8 +338,8 @@ def metric_summaries() -> dict[str, str]:
     for task, entry in entries("tasks").items():
         for metric, direction in entry.facts.get("better", {}).items():
             found[metric] = f"{task} score, {direction} is better"
-    catalogue = PACKAGE / "metrics" / "catalogue.py"
+    catalogue = PACKAGE / "metrics" / "parts" / "catalogue.py"
     if catalogue.is_file():
-        module = importlib.import_module("defectbench.metrics.catalogue")
+        module = importlib.import_module("defectbench.metrics.parts.catalogue")
         found |= dict(module.SUMMARIES)
     return found

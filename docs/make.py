@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/ and writes its generated tables again: `make docs`, or `python docs/make.py STEP...`.
+"""Makes the pictures of docs/ and writes its generated tables again: `make docs`, or `python docs/make.py STEP...`.
 
 A step is a function that writes files and returns their paths; `STEPS` lists them.
 """
@@ -43,7 +43,7 @@ SHEETS: dict[str, tuple[str, tuple[str, ...], int, int, int]] = {
 
 
 def stand_in_pictures() -> list[Path]:
-    """Draw stand-ins and lay them out, masks outlined."""
+    """Render stand-ins and lay them out, masks outlined."""
     PICTURES.mkdir(exist_ok=True)
     written = []
     for picture, (name, products, defective, columns, side) in SHEETS.items():
@@ -71,14 +71,14 @@ def stand_in_pictures() -> list[Path]:
 
 
 def dataset_tables() -> list[Path]:
-    """Write what the adapters say of themselves into datasets.md, between `generated` markers."""
+    """Write the adapters' class attributes into datasets.md, between `generated` markers."""
     path = DOCS / "datasets.md"
     path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
     return [path]
 
 
 def with_tables(text: str) -> str:
-    """Replace what stands between `<!-- generated: NAME -->` and `<!-- end -->`."""
+    """Replace the text between `<!-- generated: NAME -->` and `<!-- end -->`."""
 
     def fill(match: re.Match[str]) -> str:
         name = match[1]
@@ -115,7 +115,7 @@ def _facts(dataset: type[Dataset]) -> list[str]:
     for kind, number in dataset.counts.items():
         product, split, defect = kind.split("/", 2)
         rows[product, split][defect] = number
-    lines += ["", "| product | split | good | defective |", "|---|---|---:|---|"]
+    lines += ["", "| product | split | normal | defective |", "|---|---|---:|---|"]
     for (product, split), numbers in rows.items():
         good = numbers.pop(GOOD, "")
         defects = ", ".join(f"{'any' if k == ANY else k} {n}" for k, n in numbers.items())

@@ -31,11 +31,11 @@ from defectbench.features.images import ArrayImages
 from defectbench.features.lpips import Lpips
 from defectbench.features.lpips_pairs import exact_arithmetic, within
 from defectbench.features.lpips_streams import grouped_distances
-from defectbench.metrics import catalogue
+from defectbench.metrics.base import stored
 from defectbench.metrics.fid import fid
 from defectbench.metrics.kid import replicated_kid
-from defectbench.metrics.pairwise import stored
-from defectbench.metrics.scoring import score_sets
+from defectbench.metrics.parts import catalogue
+from defectbench.metrics.parts.scoring import score_sets
 
 SIZE = 64
 ROUNDS = 3

@@ -1,4 +1,4 @@
-"""The command line. `--help` and `plan` import no torch; whatever a user can mend is one line and exit code 2."""
+"""The command line. `--help` and `plan` import no torch. A mistake that a user can fix is one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNALS = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
     if hasattr(signal, name)
 )
-"""What users, terminals and schedulers (Slurm, LSF) send to a command that shall end."""
+"""What users, terminals and schedulers (Slurm, LSF) send to end a command."""
 
 
 def _stop(number: int, _: object) -> NoReturn:
@@ -26,7 +26,7 @@ def _stop(number: int, _: object) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command line; errors of the user's are told without a traceback."""
+    """Run the command line; report mistakes of the user without a traceback."""
     # Sums of NumPy's linear algebra depend on its threads, and so would the bytes of a table.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -57,8 +57,8 @@ def main() -> None:
     except Stopped as stop:
         by = "" if stop.signal == signal.SIGINT else f" by {stop.signal.name}"
         errors.print(
-            f"stopped{by}: what is finished is kept, and a fit that was running goes on from its last checkpoint; "
-            "run the same command again",
+            f"stopped{by}: finished jobs are kept. Run the same command again; an interrupted fit resumes from its "
+            "last checkpoint.",
             soft_wrap=True,
         )
         sys.exit(128 + stop.signal)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 app = typer.Typer(
     name="defectbench",
-    help="Benchmark generators of synthetic defects and the inspectors they are meant to help.",
+    help="Benchmark generators of synthetic defects, and the downstream models that train on them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

@@ -1,4 +1,4 @@
-"""What a user sees of a run: jobs done, running, waiting, and the time left."""
+"""The display of a run: jobs done, running and waiting, and the time left."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LiveBoard:
             self.live.stop()
 
     def begin(self, todo: Mapping[str, Job], reused: int) -> None:
-        """Learn what there is to do."""
+        """Take the jobs of the run."""
         self.total, self.reused = len(todo), reused
         for job in todo.values():
             self.left[job.stage] = self.left.get(job.stage, 0) + 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from defectbench.datasets.base import Dataset
 
 data_app = typer.Typer(
-    help="Datasets: check what you have, draw stand-ins, decode ahead, download.",
+    help="Datasets: check files, render stand-ins, make an image cache, download.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -31,7 +31,7 @@ app.add_typer(data_app, name="data")
 
 SHEETS = {".png", ".jpg", ".jpeg"}
 
-Name = Annotated[str, typer.Argument(help="A dataset: `defectbench list datasets`.")]
+Name = Annotated[str, typer.Argument(help="Name of a dataset (`defectbench list datasets`).")]
 Products = Annotated[
     list[str] | None,
     typer.Option("--product", metavar="P", help="Only this product; may be repeated."),
@@ -40,14 +40,14 @@ Rule = Annotated[
     str | None,
     typer.Option(
         metavar="RULE",
-        help="official, one_third, fraction(test=0.4), few_shot(5), k_fold(5, 0), …: docs/datasets.md. "
-        "Without it images stay where the publisher put them.",
+        help="Split rule: official, one_third, fraction(test=0.4), few_shot(5), k_fold(5, 0), … (docs/datasets.md). "
+        "Without it the images keep the publisher's split.",
     ),
 ]
 
 
 class Progress(Protocol):
-    """What the data package calls as it goes on."""
+    """Signature of the callback that shows progress."""
 
     def __call__(self, done: int, total: int | None, /) -> None:
         """Show `done` of `total` images or bytes."""
@@ -59,17 +59,19 @@ def check(
     data: DataRoot = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write a contact sheet with masks outlined: .png, .jpg."),
+        typer.Option(
+            metavar="FILE", help="Contact sheet to write, with masks outlined (.png, .jpg)."
+        ),
     ] = None,
     product: Products = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Read only the heads of the files.")
+        bool, typer.Option("--quick", help="Read file headers only; do not decode images.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a dataset: every broken file, and what is there against what was published.
+    """Check a dataset: list every broken file, and compare the numbers of images with the published ones.
 
-    Other counts than the published ones are told, not refused. Nothing is written but the sheet.
+    Numbers that differ from the published ones are reported, but are not errors. The command writes only the sheet.
 
     Examples:
 
@@ -83,7 +85,9 @@ def check(
     folder = _find(dataset, data)
     if sheet is not None:
         if sheet.suffix.lower() not in SHEETS:
-            raise UserError(f"{sheet}: wants a name that ends in {', '.join(sorted(SHEETS))}")
+            raise UserError(
+                f"--sheet {sheet}: unknown file type; expected a name that ends in {', '.join(sorted(SHEETS))}"
+            )
         keep_out(sheet, folder, "--sheet")
     with _bar("decoding", quiet=as_json) as progress:
         report = check_dataset(dataset, folder, product, deep=not quick, progress=progress)
@@ -103,15 +107,17 @@ def check(
 @data_app.command()
 def standin(
     name: Name,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A data root: DIR/NAME is drawn.")],
-    size: Annotated[int, typer.Option(help="Image side, pixels.")] = 256,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Data root; the stand-in is rendered into DIR/NAME.")
+    ],
+    size: Annotated[int, typer.Option(help="Side of the images, pixels.")] = 256,
     normals: Annotated[int, typer.Option(help="Normal training images per product.")] = 24,
-    defective: Annotated[int, typer.Option(help="Images per defect.")] = 8,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    defective: Annotated[int, typer.Option(help="Defective images per defect type.")] = 8,
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives the same bytes.")] = 0,
     product: Products = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a stand-in of a dataset, in the official layout with the official quirks.
+    """Render a stand-in of a dataset, in the official layout with the official quirks.
 
     Examples:
 
@@ -124,37 +130,40 @@ def standin(
 
     dataset = _dataset(name)
     folder = out / dataset.folder
-    with errors.status(f"drawing {folder}"):
+    with errors.status(f"rendering {folder}"):
         order = Order(size=size, normals=normals, defective=defective, seed=seed, products=product)
         write_standin(name, folder, order)
         images = len(dataset.scan(folder))
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "images": images}))
         return
-    console.print(f"{folder}: {images} images, drawn", markup=False, soft_wrap=True)
-    say(f"look at it: defectbench data check {name} --data {out} --sheet {name}.png")
+    console.print(f"{folder}: {images} images, rendered", markup=False, soft_wrap=True)
+    say(f"look at it with: defectbench data check {name} --data {out} --sheet {name}.png")
 
 
 @data_app.command()
 def prepare(
     name: Name,
     size: Annotated[int, typer.Option(help="Side of the decoded images, pixels.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The cache; a folder of its own.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the image cache; for nothing else.")
+    ],
     data: DataRoot = None,
     crop: Annotated[
-        int | None, typer.Option(help="Cut patches of this side first, source pixels.")
+        int | None, typer.Option(help="Side of patches that are cut first, source pixels.")
     ] = None,
     split: Rule = None,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
     product: Products = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes; one per core without it, 0: this one.")
+        int | None,
+        typer.Option(min=0, help="Worker processes; default: one per core; 0: this process."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decode a dataset once, ahead of training; go on where an earlier run was stopped.
+    """Decode a dataset once into an image cache; resume where an earlier run was stopped.
 
-    A changed, added or removed source file is noticed and the cache made anew.
+    If a source file was changed, added or removed, the cache is made again.
 
     Example: `defectbench data prepare mvtec_ad --data /datasets --product wood --size 256 --split one_third --out cache/wood`
     """
@@ -202,22 +211,24 @@ def prepare(
 @data_app.command()
 def fetch(
     name: Name,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A data root: DIR/NAME is filled.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Data root; the dataset is written to DIR/NAME.")
+    ],
     url: Annotated[
         str | None,
-        typer.Option(help="A mirror; of several archives the folder that holds them."),
+        typer.Option(help="URL of a mirror; for several archives, of the folder that holds them."),
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(help="Check this hash instead of the known one.")
+        str | None, typer.Option(help="SHA-256 to check instead of the known one.")
     ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the archives in DIR/.downloads.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Download a dataset that may be had without a form; go on where an earlier run was stopped.
+    """Download a dataset that needs no registration form; resume where an earlier run was stopped.
 
-    Of the others the steps are told that you have to take yourself.
+    For other datasets, print the manual steps.
 
     Example: `defectbench data fetch mtd --out /datasets`
     """
@@ -233,7 +244,7 @@ def fetch(
         typer.echo(json.dumps({"folder": str(folder)}))
         return
     console.print(f"{folder}: complete", markup=False, soft_wrap=True)
-    say(f"now check it: defectbench data check {name} --data {out}")
+    say(f"check it with: defectbench data check {name} --data {out}")
 
 
 @app.command("export")
@@ -241,32 +252,35 @@ def export_images(
     manifest: Annotated[
         str,
         typer.Argument(
-            help="A folder or manifest.csv that a sample job wrote; or a dataset's name, with --data."
+            help="Folder or manifest.csv that a sample job wrote, or the name of a dataset."
         ),
     ],
     to: Annotated[
-        str, typer.Option(help="mvtec, yolo, yolo-seg, coco, image-folder or huggingface.")
+        str, typer.Option(help="Format: mvtec, yolo, yolo-seg, coco, image-folder or huggingface.")
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the export.")],
     data: DataRoot = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder that a manifest's paths start from; its own without this."),
+        typer.Option(
+            help="Folder that the manifest's paths start from; default: the manifest's folder."
+        ),
     ] = None,
     split: Rule = None,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
     product: Products = None,
     classes: Annotated[
-        str | None, typer.Option(help="defect (default), product_defect or single.")
+        str | None,
+        typer.Option(help="Meaning of a class: defect (default), product_defect or single."),
     ] = None,
     min_area: Annotated[
-        int | None, typer.Option(help="yolo, coco: smallest region, pixels.")
+        int | None, typer.Option(help="Smallest region in pixels (yolo, coco).")
     ] = None,
     polygons: Annotated[
-        bool, typer.Option("--polygons", help="coco: polygons instead of run lengths.")
+        bool, typer.Option("--polygons", help="Write polygons instead of run lengths (coco).")
     ] = False,
     holes: Annotated[
-        str | None, typer.Option(help="Of polygons: bridge (default, keeps them) or fill.")
+        str | None, typer.Option(help="Holes in polygons: bridge (default, keeps them) or fill.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -334,7 +348,7 @@ def _find(dataset: Dataset, data: Path | None) -> Path:
 
 
 def _split(manifest: Manifest, rule: str | None, seed: int) -> Manifest:
-    """Apply a rule; what it warns of is told in a line."""
+    """Apply a rule, and report its warnings in a line each."""
     if rule is None:
         return manifest
     from defectbench.data.splitting.splits import split
@@ -362,7 +376,7 @@ def _images(
         return dataset.scan(folder, products)
     if not path.exists():
         raise UserError(
-            f"{name}: no such file or folder, and no dataset; wants what a sample job wrote, or one of "
+            f"{name}: no such file, folder or dataset; expected a folder that a sample job wrote, or one of "
             f"{', '.join(known)}"
         )
     if root is not None and not root.is_dir():
@@ -391,7 +405,7 @@ def _bar(what: str, *, quiet: bool, of_bytes: bool = False) -> Iterator[Progress
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Tell one writing of a file from another."""
+    """Return a mark that changes whenever the file is written."""
     try:
         status = path.stat()
     except OSError:

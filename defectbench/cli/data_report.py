@@ -1,4 +1,4 @@
-"""What `data check` tells: a table for people, fields for programs, a contact sheet."""
+"""The report of `data check`: a table for people, fields for programs, a contact sheet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from defectbench.single.checking import Report
 
 TALL = 40
-"""Kinds of images from which on a contact sheet has smaller tiles."""
+"""Groups of images (product and defect types) from which on a contact sheet has smaller tiles."""
 
 
 def write_sheet(manifest: Manifest, path: Path) -> Path:
@@ -45,7 +45,7 @@ def _use(dataset: Dataset) -> str:
 def report_fields(
     name: str, dataset: Dataset, report: Report, sheet: Path | None
 ) -> dict[str, Any]:
-    """Say what was found, for programs."""
+    """Return the report as fields, for programs."""
     counts = []
     for count in report.counts:
         product, split, defect = count.kind.rsplit("/", 2)
@@ -69,7 +69,7 @@ def report_fields(
 
 
 def print_report(dataset: Dataset, report: Report, sheet: Path | None) -> None:
-    """Say what was found, for people; the problems are told on standard error."""
+    """Print the report for people; the caller reports the problems on standard error."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -105,4 +105,4 @@ def print_report(dataset: Dataset, report: Report, sheet: Path | None) -> None:
     if sheet is not None:
         console.print(f"contact sheet: {sheet}", markup=False, soft_wrap=True)
     if report.usable:
-        console.print("nothing is broken", style="green")
+        console.print("no broken files", style="green")

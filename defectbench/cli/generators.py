@@ -43,52 +43,65 @@ def fit(
     ],
     dataset: Annotated[str, typer.Option(help="Name of a dataset.")] = "mvtec_ad",
     product: Annotated[
-        str, typer.Option(help="Which product of it; wood, or else the first, without this.")
+        str, typer.Option(help="Product of the dataset; default: wood, or else the first one.")
     ] = "",
     data: DataRoot = None,
     out: Annotated[
-        Path, typer.Option(help="Where checkpoint, loss curves and sample grids go.")
+        Path, typer.Option(help="Folder for the checkpoint, loss curves and sample grids.")
     ] = Path("runs/fit"),
     defect: Annotated[
-        str, typer.Option(help="One defect, for generators of one defect type each.")
+        str, typer.Option(help="Defect type, for generators that are fitted per defect type.")
     ] = "",
     split: Annotated[
         str, typer.Option(help="Split rule, e.g. one_third or few_shot(5).")
     ] = "one_third",
     size: Annotated[int, typer.Option(min=8, help="Side of the training images, pixels.")] = 64,
     crop: Annotated[
-        int, typer.Option(min=0, help="Side of patches cut first, pixels; 0 for whole images.")
+        int,
+        typer.Option(min=0, help="Side of patches that are cut first, pixels; 0 for whole images."),
     ] = 0,
     least_defect: Annotated[
         float | None,
-        typer.Option(help="With --crop: share of a patch that must be defect; 0.002 by default."),
+        typer.Option(
+            help="Smallest share of defect pixels in a patch, with --crop; default: 0.002."
+        ),
     ] = None,
-    images: Annotated[int, typer.Option(min=1, help="Budget: images seen.")] = 20_000,
-    batch: Annotated[int, typer.Option(min=1)] = 8,
+    images: Annotated[
+        int, typer.Option(min=1, help="Budget: number of training images seen.")
+    ] = 20_000,
+    batch: Annotated[int, typer.Option(min=1, help="Images per batch and stream.")] = 8,
     view: Annotated[
-        str, typer.Option(help="full, or contents (constant background outside the mask).")
+        str,
+        typer.Option(help="View: `full`, or `contents` (defect content on a constant background)."),
     ] = "full",
-    background: Annotated[str, typer.Option(help="Grey value for contents, or auto.")] = "auto",
+    background: Annotated[
+        str, typer.Option(help="Grey value of the background with `--view contents`, or auto.")
+    ] = "auto",
     dilate: Annotated[
-        int, typer.Option(min=0, help="With contents: pixels by which they reach over the mask.")
+        int, typer.Option(min=0, help="Pixels by which the mask is widened with `--view contents`.")
     ] = 1,
     augment: Annotated[
-        list[str] | None, typer.Option(help="Augmentation; may be repeated.")
+        list[str] | None, typer.Option(help="Augmentation of training images; may be repeated.")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Argument of the generator."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Argument of the generator; may be repeated."
+        ),
     ] = None,
     standin_size: Annotated[
-        int, typer.Option(min=32, help="Side of drawn images if the dataset is missing.")
+        int,
+        typer.Option(
+            min=32, help="Side of the stand-in's images if the dataset is missing, pixels."
+        ),
     ] = 128,
-    seed: Annotated[int, typer.Option()] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="Devices (DDP).")] = 1,
-    tensorboard: Annotated[bool, typer.Option(help="Also write TensorBoard files.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the fit.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="Accelerator: auto, cpu or gpu.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Number of devices (DDP).")] = 1,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files too.")] = False,
 ) -> None:
-    """Train one generator; killed and started again it goes on from its last checkpoint.
+    """Train one generator. A killed fit resumes from its last checkpoint when the command is run again.
 
     Example: `defectbench fit dcdgan_c --product wood --view contents --images 8000 --set base=16 --out runs/wood`
     """
@@ -124,66 +137,78 @@ def fit(
     say(told_device(request.machine))
     with LiveBoard(console) as board:
         sources = fit_one(plan, board)
-    told = ", ".join(f"{count} {source}" for source, count in sources.items()) or "none was drawn"
-    say(f"masks of the last grid: {told}")
+    counts = ", ".join(f"{count} {source}" for source, count in sources.items())
+    say(f"masks of the last sample grid: {counts}" if counts else "no sample grid was written")
     console.print(f"{out / 'generator.ckpt'}", markup=False, soft_wrap=True)
 
 
 @app.command()
 def sample(
-    checkpoint: Annotated[Path, typer.Argument(help="A generator.ckpt.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint that a fit wrote (generator.ckpt).")
+    ],
     label: Annotated[
-        list[str] | None, typer.Option(help="Defect to draw; repeated: several in one image.")
+        list[str] | None,
+        typer.Option(help="Defect type to generate; repeat it for several in one image."),
     ] = None,
     interpolate: Annotated[
-        str, typer.Option(metavar="FROM:TO", help="Go from one defect to another.")
+        str, typer.Option(metavar="FROM:TO", help="Interpolation between two defect types.")
     ] = "",
-    steps: Annotated[int, typer.Option(help="Steps of an interpolation.")] = 7,
+    steps: Annotated[int, typer.Option(help="Steps of the interpolation.")] = 7,
     count: Annotated[
         int | None,
-        typer.Option(min=1, help="Images, or series of an interpolation; by default as given."),
+        typer.Option(
+            min=1,
+            help="Number of images, or of series with --interpolate; default: one per given image, or 8.",
+        ),
     ] = None,
     normal: Annotated[
         Path | None,
-        typer.Option(help="Normal image, or a folder of them, to start from or blend into."),
+        typer.Option(
+            help="Normal image or folder of normal images, to start from or to blend into."
+        ),
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option(help="Mask image, or a folder: where the defect shall be.")
+        Path | None, typer.Option(help="Mask image or folder of masks: the place of the defect.")
     ] = None,
     box: Annotated[
         list[str] | None,
-        typer.Option(metavar="X0,Y0,X1,Y1", help="The same as a box, pixels; may be repeated."),
+        typer.Option(
+            metavar="X0,Y0,X1,Y1",
+            help="Box for the defect in pixels, instead of a mask; may be repeated.",
+        ),
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="Defect image, or a folder, to take the defect from.")
+        Path | None, typer.Option(help="Defective image or folder, whose defect is taken.")
     ] = None,
     style_reference: Annotated[
-        Path | None, typer.Option(help="Defect image, or a folder, to take the style from.")
+        Path | None, typer.Option(help="Defective image or folder, whose style is taken.")
     ] = None,
     draw_style: Annotated[
-        bool, typer.Option("--draw-style", help="Draw a style for the reference's defect.")
+        bool, typer.Option("--draw-style", help="Sample a random style for the reference's defect.")
     ] = False,
     restore: Annotated[
-        Path | None, typer.Option(help="Defective image, or a folder, to make normal.")
+        Path | None, typer.Option(help="Defective image or folder to make normal.")
     ] = None,
     product: Annotated[
-        str, typer.Option(help="Product to draw, where the generator learned several.")
+        str, typer.Option(help="Product of the images, if the generator was trained on several.")
     ] = "",
     composite: Annotated[
-        str, typer.Option(help="How contents are blended: improved_poisson, poisson, alpha, none.")
+        str,
+        typer.Option(help="Blending of defect content: improved_poisson, poisson, alpha or none."),
     ] = "improved_poisson",
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     out: Annotated[
         Path, typer.Option(help="Folder for images, masks, manifest and the labelled sheet.")
     ] = Path("runs/samples"),
     sheet: Annotated[
-        Path | None, typer.Option(help="Where the sheet goes instead of OUT/samples.png.")
+        Path | None, typer.Option(help="File of the labelled sheet, instead of OUT/samples.png.")
     ] = None,
 ) -> None:
-    """Draw from a fitted generator; each image's origin is written to `manifest.csv`.
+    """Generate images with a fitted generator; `manifest.csv` records the origin of each image.
 
-    Of several normals, masks, boxes and references each image takes the next in turn. `defectbench show GENERATOR`
-    says what a generator can be asked for.
+    If several normal images, masks, boxes or references are given, each image takes the next one in turn.
+    `defectbench show GENERATOR` lists what a generator can do.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""Commands that look: list, show, doctor."""
+"""Commands that show what is there: list, show, doctor."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ def _known(kind: str) -> dict[str, str]:
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="generators, datasets, tasks, metrics or tables.")],
+    kind: Annotated[
+        str, typer.Argument(help="What to list: generators, datasets, tasks, metrics or tables.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """List what there is.
+    """List the names of a kind, with a line about each.
 
     Example: `defectbench list generators`
     """
@@ -53,11 +55,14 @@ def list_names(
 @app.command()
 def show(
     name: Annotated[
-        str, typer.Argument(help="A generator, dataset, task, metric or table, or an image.")
+        str,
+        typer.Argument(
+            help="Name of a generator, dataset, task, metric or table, or the file of a synthetic image."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show what is known of a name: abilities, arguments, source, licence; or where a synthetic image came from.
+    """Show a name's abilities, arguments, source and licence, or the origin of a synthetic image.
 
     Examples: `defectbench show star_gan`, `defectbench show results/jobs/…/images/000003.png`
     """
@@ -124,7 +129,7 @@ def _entry(entry: names.Entry) -> dict[str, Any]:
             dataset.licence.commercial
         ]
     if entry.kind == "generators":
-        told["it can"] = names.abilities(entry) or ["draw by label only"]
+        told["it can"] = names.abilities(entry) or ["generate by label only"]
     if entry.arguments:
         told["arguments"] = {
             a.name: f"{a.annotation}" + ("" if a.default is names.REQUIRED else f" = {a.default!r}")
@@ -150,13 +155,13 @@ def _image_provenance(path: Path) -> dict[str, Any]:
                     return {k: v for k, v in row.items() if v}
         raise UserError(f"{path}: not in {manifest}; is it one of the images that the job wrote?")
     raise UserError(
-        f"{path}: no manifest.csv beside it or above; only images that defectbench made can be shown"
+        f"{path}: no manifest.csv beside it or above; only images that defectbench wrote can be shown"
     )
 
 
 @app.command()
 def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
-    """Say what this machine has: versions, devices, pretrained weights, datasets.
+    """Report versions, devices, pretrained weights and datasets of this machine.
 
     Example: `DEFECTBENCH_DATA=/datasets defectbench doctor`
     """
@@ -193,7 +198,7 @@ def doctor(data: DataRoot = None, as_json: AsJson = False) -> None:
 
 
 def _weights() -> dict[str, str]:
-    """Say which files of pretrained weights are found, and where the others are published."""
+    """Return the place of each file of pretrained weights, or where it is published."""
     from defectbench.features.weights import KNOWN as OF_METRICS
     from defectbench.nn.pretrained import KNOWN as OF_BACKBONES
     from defectbench.nn.weights import whereabouts

@@ -15,7 +15,7 @@ from defectbench.cli.tables import AsJson, OutFolder, say
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
-    from defectbench.metrics.scoring import ScoreRow
+    from defectbench.metrics.parts.scoring import ScoreRow
     from defectbench.single.score_folders import Scored
 
 WIDTH = 120  # columns of the table where no terminal says how many there are
@@ -24,53 +24,57 @@ WIDTH = 120  # columns of the table where no terminal says how many there are
 @app.command()
 def score(
     real: Annotated[Path, typer.Option(help="Folder of real images.")],
-    fake: Annotated[Path, typer.Option(help="Folder of generated images.")],
+    fake: Annotated[Path, typer.Option(help="Folder of synthetic images.")],
     train: Annotated[
         Path | None,
         typer.Option(help="Folder of the real images that the generator was trained on."),
     ] = None,
     masks: Annotated[
         Path | None,
-        typer.Option(help="Folder of defect masks, same stems as the generated images."),
+        typer.Option(help="Folder of defect masks with the stems of the synthetic images."),
     ] = None,
     sources: Annotated[
         Path | None,
-        typer.Option(help="Folder of the normal images they were made from, same stems."),
+        typer.Option(
+            help="Folder of the normal images that the synthetic ones were made from, same stems."
+        ),
     ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,…",
-            help="Names of metrics (`defectbench list metrics`); default: those whose weights are here.",
+            help="Names of metrics (`defectbench list metrics`); default: those whose weights are on this machine.",
         ),
     ] = None,
     out: OutFolder = Path("results"),
     name: Annotated[
-        str, typer.Option(help="What the generated set is called; default: its folder's name.")
+        str, typer.Option(help="Name of the synthetic set; default: its folder's name.")
     ] = "",
     size: Annotated[
-        int | None, typer.Option(min=1, help="Resize all images to this side in pixels.")
+        int | None, typer.Option(min=1, help="Side to which all images are resized, pixels.")
     ] = None,
     replicates: Annotated[
-        int, typer.Option(min=0, help="Bootstrap resamples behind each interval; 0: no intervals.")
+        int, typer.Option(min=0, help="Bootstrap resamples per interval; 0: no intervals.")
     ] = 200,
     as_json: AsJson = False,
 ) -> None:
-    """Score generated against real images: no training, no table.
+    """Score synthetic images against real ones, without training or a table.
 
-    Writes a record that `collect` and the leaderboard read, and a picture of nearest neighbours.
+    Writes a record for `collect` and the leaderboard, and a picture of the nearest neighbours.
 
     Examples:
 
     `defectbench score --real real/crack --fake samples/images --name mine`
 
-    `defectbench score --real real --fake fake --metrics fd_vgg16_random_s0,kd_vgg16_random_s0 --size 64`
+    `defectbench score --real real --fake fake --metrics fd_lite0_imagenet,kd_lite0_imagenet --size 64`
 
     `defectbench score --real test --fake fake --train train --masks masks --sources normals`
     """
     chosen = tuple(part.strip() for part in (metrics or "").split(",") if part.strip())
     if metrics is not None and not chosen:
-        raise UserError(f"--metrics {metrics!r}: names no metric; see `defectbench list metrics`")
+        raise UserError(
+            f"--metrics {metrics!r}: no name of a metric; see `defectbench list metrics`"
+        )
 
     from defectbench.single.score_folders import Wish, score_folders, shown_name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,33 +15,36 @@ from defectbench.cli.app import app, console, errors
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
+    from defectbench.api import TableRun
     from defectbench.executors.slurm import Submitted
 
 TableName = Annotated[
     str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")
 ]
-PresetName = Annotated[str, typer.Option(help="smoke, small or paper.")]
+PresetName = Annotated[str, typer.Option(help="Preset: smoke, small or paper.")]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
         "--data",
         envvar="DEFECTBENCH_DATA",
-        help="Folder that holds the real datasets: mvtec_ad/, mtd/, … as published.",
+        help="Folder that holds the real datasets as published: mvtec_ad/, mtd/, …",
     ),
 ]
-OutFolder = Annotated[Path, typer.Option(help="Where results go; jobs lie in its jobs/.")]
+OutFolder = Annotated[
+    Path, typer.Option(help="Folder for results; jobs are in its subfolder jobs/.")
+]
 Foreign = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=FOLDER",
-        help="A column from a folder of images/DEFECT and masks/DEFECT that another program made; may be repeated.",
+        help="Additional column: a folder of images/DEFECT and masks/DEFECT from another program; may be repeated.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def say(text: str) -> None:
-    """Tell the user something, on standard error so that JSON stays clean."""
+    """Print a remark on standard error, so that JSON on standard output stays valid."""
     errors.print(text, markup=False, soft_wrap=True)
 
 
@@ -53,7 +57,7 @@ def plan(
     foreign: Foreign = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which jobs a table needs and which are done; runs nothing.
+    """Show which jobs a table needs and which are done, without running any.
 
     Example: `defectbench plan dcdgan_c/table5 --preset paper --data /datasets`
     """
@@ -79,7 +83,7 @@ def plan(
         sheet.add_row(stage, *map(str, [sum(counts), *counts]))
     console.print(sheet)
     fits = sum(told["stages"].get("fit", {}).values())
-    console.print(f"{told['cells']} cells; {fits} fits serve them all")
+    console.print(f"{told['cells']} cells; {fits} fits are shared by all of them")
 
 
 @app.command()
@@ -92,31 +96,32 @@ def run(
     on: Annotated[
         str,
         typer.Option(
-            help="inline: in this process; local: worker processes; slurm: allocations of a cluster."
+            help="Executor: inline (this process), local (worker processes) or slurm (allocations of a cluster)."
         ),
     ] = "inline",
     workers: Annotated[
         int,
         typer.Option(
-            min=0, help="Worker processes; 0: one per GPU, or per core that this process may use."
+            min=0, help="Number of worker processes; 0: one per GPU, or per core of this process."
         ),
     ] = 0,
     out: OutFolder = Path("results"),
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=VALUE", help="Only these cells; keys: subset, method, arm, model, label."
+            metavar="KEY=VALUE",
+            help="Run only these cells; keys: subset, method, arm, model, label.",
         ),
     ] = None,
     retry: Annotated[
-        bool, typer.Option(help="Also try again what failed and would repeat.")
+        bool, typer.Option(help="Retry failed jobs too, even if they would fail in the same way.")
     ] = False,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="Devices per fit (DDP).")] = 1,
+    accelerator: Annotated[str, typer.Option(help="Accelerator: auto, cpu or gpu.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Number of devices per fit (DDP).")] = 1,
     precision: Annotated[
-        str, typer.Option(help="auto: bf16-mixed on CUDA, 32-true on CPU.")
+        str, typer.Option(help="Precision; auto: bf16-mixed on CUDA, 32-true on the CPU.")
     ] = "auto",
-    tensorboard: Annotated[bool, typer.Option(help="Fits also write TensorBoard files.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files of fits.")] = False,
     foreign: Foreign = None,
     cluster: Annotated[
         str,
@@ -130,7 +135,7 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run tables: every job that is not done yet, then CSV, Markdown, pictures and leaderboard.
+    """Run tables: do every job that is not done yet, then write CSV, Markdown, pictures and leaderboard.
 
     Examples:
 
@@ -152,6 +157,8 @@ def run(
 
     check_accelerator(accelerator)
     machine = {"accelerator": accelerator, "devices": devices, "precision": precision}
+    if wait and on != "slurm":
+        raise UserError(f"--wait: expected --on slurm; --on {on} always waits; leave it out")
     if on == "slurm" and not wait:
         submitted = api.submit(
             *tables,
@@ -169,15 +176,9 @@ def run(
         )
         _tell_submitted(submitted, out, as_json=as_json)
         return
-    if wait and on != "slurm":
-        raise UserError(f"--wait: belongs to --on slurm; --on {on} always waits; leave it out")
     if wait:
         say(f"Ctrl-C ends only this display; to end the sweep: defectbench cancel --out {out}")
-    unexpected: dict[str, str] = {}
-    lost: dict[str, str] = {}
-    told: list[dict[str, Any]] = []
-    asked: list[str] = []
-    for done in api.run(
+    done = api.run(
         *tables,
         preset=preset,
         data=data,
@@ -193,7 +194,17 @@ def run(
         max_allocations=max_allocations,
         board=lambda: LiveBoard(console, quiet=as_json),
         say=say,
-    ):
+    )
+    _tell_done(done, preset, as_json=as_json)
+
+
+def _tell_done(runs: Iterable[TableRun], preset: str, *, as_json: bool) -> None:
+    """Say what was done, table by table, and what failed; exit code 1 if something did."""
+    unexpected: dict[str, str] = {}
+    lost: dict[str, str] = {}
+    told: list[dict[str, Any]] = []
+    asked: list[str] = []
+    for done in runs:
         outcome = done.outcome
         unexpected |= outcome.failed
         lost |= outcome.lost
@@ -223,10 +234,11 @@ def run(
                     console.print(f"  {file}", markup=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(told))
-    elif len(tables) > 1:
+    elif len(told) > 1:
         cells = sum(table["cells"] for table in told)
         console.print(
-            f"{len(tables)} tables, {cells} cells: {len(set(asked))} fits, asked for {len(asked)} times"
+            f"{len(told)} tables, {cells} cells. {len(asked)} fits requested, {len(set(asked))} distinct; "
+            "each is trained once"
         )
     for label, reason in lost.items():
         errors.print(f"failed: {label}: {reason}", markup=False, soft_wrap=True)
@@ -265,7 +277,7 @@ def _tell_submitted(told: Submitted, out: Path, *, as_json: bool) -> None:
 
 @app.command()
 def collect(out: OutFolder = Path("results")) -> None:
-    """Write every table and the leaderboard again from `records/` alone; needs no data and no jobs.
+    """Write every table and the leaderboard again from `records/` alone, without data or jobs.
 
     Example: `defectbench collect --out results`
     """
@@ -277,13 +289,15 @@ def collect(out: OutFolder = Path("results")) -> None:
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A CSV of ours.")],
-    second: Annotated[Path, typer.Argument(help="Another.")],
+    first: Annotated[
+        Path, typer.Argument(help="CSV of defectbench: a table, a leaderboard or gains.")
+    ],
+    second: Annotated[Path, typer.Argument(help="Second CSV of the same sort.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two CSVs: differences with 95 % intervals, changes of rank and budgets, rows that do not match.
+    """Compare two CSVs: differences with 95 % intervals, changes of rank and budget, rows without a partner.
 
-    Takes tables, leaderboards and gains, two of one sort.
+    Both are tables, leaderboards or gains.
 
     Example: `defectbench compare old/leaderboard.csv results/leaderboard.csv`
     """

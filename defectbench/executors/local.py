@@ -25,10 +25,9 @@ from defectbench.executors.base import Board
 from defectbench.executors.order import Frontier
 from defectbench.machine import cores
 from defectbench.plan.job import Job
-from defectbench.stages import halting
+from defectbench.stages import lifeline
 from defectbench.stages.context import Context
 from defectbench.stages.execute import execute
-from defectbench.stages.lifeline import end_with
 from defectbench.store.sweeps import check_goes_on
 
 TRIES = 2
@@ -54,13 +53,13 @@ def _serve(pipe: Connection, context: Context, device: str | None) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C is the parent's to hear; it ends its workers
-    halting.listen()
+    lifeline.listen()
     parent = multiprocessing.parent_process()
     if parent is not None:
-        end_with(parent.sentinel)
+        lifeline.end_with(parent.sentinel)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
-    with suppress(halting.Halted):
+    with suppress(lifeline.Halted):
         _do_jobs(pipe, context)
 
 

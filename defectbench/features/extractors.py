@@ -1,9 +1,9 @@
 """Feature extractors: uint8 images in, float32 rows out; each states its network, resize and digest.
 
 Extractors that read several layers give them in one pass, side by side, and name the parts: the
-TF-2015 Inception gives pool3 and logits. Offline machines use `vgg16_random_s0`, a network with
-seeded random weights (Naeem et al. 2020 show that such embeddings rank generators of images far
-from ImageNet); scores on it carry its name and are never called FID.
+TF-2015 Inception gives pool3 and logits. `lite0_imagenet` needs no download, as its weights come with
+an installed package; `vgg16_random_s0` is a network with seeded random weights (Naeem et al. 2020).
+Scores on either carry its name and are never called FID; docs/metrics.md compares the two.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,22 +28,24 @@ from defectbench.features.weights import (
     DINOV2_VITL14,
     INCEPTION,
 )
+from defectbench.nn.blocks.imagenet_input import MEAN, STD
+from defectbench.nn.pretrained import LITE0, load_backbone, origins
 from defectbench.nn.weights import WeightFile, obtain, sha256_of
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class FeatureExtractor(nn.Module, ABC):
     """Turns images into rows of numbers.
 
     Attributes:
+        gives: what `FeatureStore.get` gives of it: "rows", one per image and part.
         name: public name; it says the network and its weights.
         dim: numbers per image.
         sha256: digest of the weights.
         resize: how images reach the network's size.
         parts: columns of each named part; by default one part with the extractor's name.
     """
+
+    gives: Literal["rows"] = "rows"
 
     def __init__(self, name: str, sha256: str, resize: str, parts: Mapping[str, int] | int) -> None:
         """Say what it is.
@@ -136,8 +138,8 @@ class RandomVgg16(FeatureExtractor):
             f"vgg16_random_s{seed}", backbone.sha256, "native", sum(backbone.layout.channels)
         )
         self.backbone = backbone
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
     mean: Tensor
     std: Tensor
@@ -147,6 +149,39 @@ class RandomVgg16(FeatureExtractor):
         check_images(images)
         layers = self.backbone((images.float() / 255 - self.mean) / self.std)
         return torch.cat([layer.mean(dim=(2, 3)) for layer in layers], dim=1)
+
+
+class Lite0(FeatureExtractor):
+    """EfficientNet-Lite0 by timm with ImageNet weights, at 224 px with antialiased bicubic resize.
+
+    Parts: `lite0_imagenet` (1,280 numbers, the last layer pooled over space) and `lite0_imagenet_logits` (1,000, for the
+    Inception Score).
+    """
+
+    def __init__(self) -> None:
+        """Load the network.
+
+        Raises:
+            UserError: the weights cannot be had.
+        """
+        network: Any = load_backbone(LITE0, "imagenet")
+        name = "lite0_imagenet"
+        super().__init__(
+            name,
+            origins(network)[0].sha256,
+            "bicubic_antialias_224",
+            {name: network.num_features, f"{name}_logits": network.num_classes},
+        )
+        network = network.eval().requires_grad_(False)
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See `FeatureExtractor`."""
+        check_images(images)
+        scaled = F.interpolate(images.float() / 255, (224, 224), mode="bicubic", antialias=True)
+        scaled = (scaled.clamp(0, 1) * 2 - 1).contiguous(memory_format=torch.channels_last)
+        pooled = self.network.forward_head(self.network.forward_features(scaled), pre_logits=True)
+        return torch.cat([pooled, self.network.classifier(pooled)], dim=1)
 
 
 class DinoV2(FeatureExtractor):
@@ -180,8 +215,8 @@ class DinoV2(FeatureExtractor):
         state = timm.models.vision_transformer.checkpoint_filter_fn(state, network)
         network.load_state_dict(state, assign=True)
         self.network = network.eval().requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
     mean: Tensor
     std: Tensor
@@ -234,6 +269,7 @@ Maker = Callable[[], "FeatureExtractor | Lpips"]
 EXTRACTORS: Mapping[str, Maker] = MappingProxyType(
     {
         "inception_tf2015": InceptionTF2015,
+        "lite0_imagenet": Lite0,
         "vgg16_random_s0": RandomVgg16,
         "dinov2_vitb14": lambda: DinoV2("dinov2_vitb14", "vit_base_patch14_dinov2", DINOV2_VITB14),
         "dinov2_vitl14": lambda: DinoV2("dinov2_vitl14", "vit_large_patch14_dinov2", DINOV2_VITL14),
@@ -249,6 +285,7 @@ PARTS: Mapping[str, str] = MappingProxyType(
     {
         "inception_tf2015_pool3": "inception_tf2015",
         "inception_tf2015_logits": "inception_tf2015",
+        "lite0_imagenet_logits": "lite0_imagenet",
     }
 )
 

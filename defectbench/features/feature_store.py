@@ -28,8 +28,7 @@ from defectbench.features.lpips import Lpips
 from defectbench.features.lpips_pairs import BUDGET, exact_arithmetic, fits, within
 from defectbench.features.lpips_streams import grouped_distances
 from defectbench.files import replacing, set_aside
-from defectbench.metrics.base import Array
-from defectbench.metrics.pairwise import stored
+from defectbench.metrics.base import Array, stored
 
 CHUNK = 32  # images per file and per forward pass
 REVISION = 1  # raised when the same images and weights would give other numbers
@@ -80,13 +79,13 @@ class FeatureStore:
             ValueError: an extractor refuses the images or gives NaN; names the image.
         """
         digest = images.digest()
-        if any(isinstance(extractor, Lpips) for extractor in extractors):
+        if any(extractor.gives == "distances" for extractor in extractors):
             images = HeldImages(images)  # LPIPS looks at them a second time
         self.extract(images, extractors, device=device, digest=digest)
         found: dict[str, Array] = {}
         for extractor in extractors:
             path = self._path(self.key(digest, images, extractor))
-            if isinstance(extractor, Lpips):
+            if extractor.gives == "distances":
                 found[extractor.name] = self._distances(path, images, extractor, device)
                 continue
             rows = np.load(path, mmap_mode="r")
@@ -120,7 +119,7 @@ class FeatureStore:
             ValueError: an extractor refuses the images or gives NaN; names the image.
         """
         digest = digest or images.digest()
-        rows = [e for e in extractors if isinstance(e, FeatureExtractor)]
+        rows = [e for e in extractors if e.gives == "rows"]
         places = {e.name: self._path(self.key(digest, images, e)) for e in rows}
         share = self._chunks(images)[rank::world]
         missing = {e.name: {c for c in share if not self._done(places[e.name], c)} for e in rows}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,13 @@ class Lpips(nn.Module):
     """Embeds images so that squared distances between embeddings are LPIPS distances.
 
     Attributes:
+        gives: what `FeatureStore.get` gives of it: "distances" among the images, as `metrics.base.stored` keeps them.
         name: "lpips_vgg", "lpips_alex", or "lpips_<net>_random_s<seed>" with a seeded backbone.
         sha256: digest of backbone and heads.
         resize: the images' own size is used.
     """
 
+    gives: Literal["distances"] = "distances"
     resize = "native"
     shift: Tensor
     scale: Tensor

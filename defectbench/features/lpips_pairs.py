@@ -1,8 +1,7 @@
 """All-pairs LPIPS distances of image sets, in bounded memory, with every image embedded once.
 
-`within` and `between` keep embeddings of all images as long as they fit the budget. Beyond it,
-`within` embeds blocks of images again for each other block, and `ClusterSums` keeps only sums, from
-which mean distances follow exactly: sum over pairs = N sum |f|^2 - |sum f|^2.
+`within` and `between` keep embeddings of all images, which must fit the budget. Beyond it,
+`ClusterSums` keeps only sums, from which mean distances follow exactly: sum over pairs = N sum |f|^2 - |sum f|^2.
 """
 
 from __future__ import annotations
@@ -136,8 +135,7 @@ def _square(rows: Tensor) -> Floats:
 def within(net: Lpips, images: ImageSet, *, budget: int = BUDGET) -> Floats:
     """LPIPS distances (N, N) between all images of a set.
 
-    Costs N forward passes where the embeddings fit the budget. Otherwise a block of images is held
-    and all later ones are embedded again, about N^2 / (2 B) passes for blocks of B.
+    Costs N forward passes. Sets whose embeddings do not fit go through `lpips_streams.grouped_distances`.
 
     Args:
         net: the network, on the device to be used.
@@ -145,23 +143,12 @@ def within(net: Lpips, images: ImageSet, *, budget: int = BUDGET) -> Floats:
         budget: bytes of embeddings that may be held.
 
     Raises:
-        ValueError: sizes differ or are too small for the network.
+        ValueError: sizes differ or are too small for the network, or the embeddings do not fit the budget.
     """
     with exact_arithmetic():
         source = Embedder(net, images)
-        count = len(images)
-        block = max(budget // (4 * source.dimensions) - source.batch, 1)
-        if count * 4 * source.dimensions <= budget:
-            return _square(source.all(range(count)))
-        distances = np.zeros((count, count))
-        for start in range(0, count, block):
-            end = min(start + block, count)
-            held = source.all(range(start, end))
-            distances[start:end, start:end] = _square(held)
-            for some, rows in source.stream(range(end, count)):
-                distances[start:end, some] = squared_distances(held, rows)
-                distances[some, start:end] = distances[start:end, some].T
-        return distances
+        check_fit(source.dimensions, len(images), budget)
+        return _square(source.all(range(len(images))))
 
 
 def between(

@@ -19,16 +19,15 @@ from defectbench.features.lpips_pairs import (
     fits,
     squared_distances,
 )
-from defectbench.metrics.base import Floats, Undefined
+from defectbench.metrics.base import Floats, Metric, Undefined, stored
 from defectbench.metrics.ic_lpips import (
-    ClusterMetric,
     Protocol,
     assign,
     averaged,
     visiting_order,
 )
-from defectbench.metrics.pairwise import GROUPS, jackknife_values, means_of_groups, stored
-from defectbench.metrics.scoring import (
+from defectbench.metrics.pairwise import GROUPS, jackknife_values, means_of_groups
+from defectbench.metrics.parts.scoring import (
     REPLICATES,
     Kind,
     ScoreRow,
@@ -157,7 +156,7 @@ def intra_cluster(
     net: Lpips,
     images: ImageSet,
     references: ImageSet,
-    measure: ClusterMetric,
+    measure: Metric,
     rng: np.random.Generator,
     *,
     budget: int = BUDGET,
@@ -199,7 +198,7 @@ def intra_cluster(
 def intra_cluster_rows(
     net: Lpips,
     sets: Sequence[tuple[ImageSet, ImageSet]],
-    measure: ClusterMetric,
+    measure: Metric,
     rng: np.random.Generator,
     *,
     kind: Kind = "score",

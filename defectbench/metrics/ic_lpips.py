@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from defectbench.metrics.base import POSITIVE, Against, Array, Floats, Undefined
-from defectbench.metrics.bootstrap import resample_counts
-from defectbench.metrics.pairwise import PairMetric, unstored
+from defectbench.metrics.base import POSITIVE, Array, Floats, Metric, Undefined, unstored
+from defectbench.metrics.parts.bootstrap import resample_counts
 
 Indices = npt.NDArray[np.int64]
 
@@ -206,30 +205,27 @@ def _replicates(
 def _score(
     protocol: Protocol, real: Floats, fake: Array, rng: np.random.Generator
 ) -> dict[str, float] | Undefined:
-    """See `PairMetric.score`."""
+    """See `Metric.score`."""
     within, counts = unstored(fake)
     if (counts > 1).any():
         return Undefined("needs all pairs, but the stored distances are of groups")
     return ic_lpips(within, real, protocol, rng)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClusterMetric(PairMetric):
-    """Intra-cluster LPIPS; tables take it by defect type and average, as its sources do."""
+def metric(protocol: Protocol, extractor: str | None = None) -> Metric:
+    """The metric of a protocol; with another LPIPS network its name says so.
 
-    protocol: Protocol
-    against: Against = "training"
-
-
-def metric(protocol: Protocol, extractor: str | None = None) -> ClusterMetric:
-    """The metric of a protocol; with another LPIPS network its name says so."""
+    Tables take it by defect type and average, as its sources do.
+    """
     named = extractor is not None and extractor != protocol.extractor
     name = f"{protocol.name}_{extractor}" if named else protocol.name
     chosen = Protocol(
         **{**vars(protocol), "name": name, "extractor": extractor or protocol.extractor}
     )
-    return ClusterMetric(
+    return Metric(
         name=name,
+        on="clusters",
+        against="training",
         protocol=chosen,
         extractor=chosen.extractor + ("_masked" if chosen.masked else ""),
         better="higher",

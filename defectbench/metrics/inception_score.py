@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
-from defectbench.metrics.base import FeatureMetric, Floats, as_features
-from defectbench.metrics.bootstrap import resample_counts
+from defectbench.metrics.base import Floats, Fresh, Metric, Undefined, as_features
+from defectbench.metrics.parts.bootstrap import resample_counts
 
 LOGITS = "inception_tf2015_logits"
 SPLITS = 10  # Salimans et al. 2016, and every library since
@@ -92,23 +92,38 @@ def replicated_inception_score(
     return total / splits
 
 
-def _score_by_key(_real: Floats, fake: Floats, _rng: np.random.Generator) -> dict[str, float]:
-    """See `FeatureMetric.score`."""
-    value = inception_score(fake)
-    return {"is": value.mean, "is_std": value.std}
+def metric(logits: str = LOGITS) -> Metric:
+    """The metric "is", or on another network's logits "is_<network>", with the keys of that name and "..._std".
 
+    Args:
+        logits: the extractor's part; its name ends in "_logits".
+    """
+    name = "is" if logits == LOGITS else f"is_{logits.removesuffix('_logits')}"
 
-METRICS = (
-    FeatureMetric(
-        name="is",
-        extractor=LOGITS,
+    def score(_real: Floats, fake: Floats, _rng: np.random.Generator) -> dict[str, float]:
+        value = inception_score(fake)
+        return {name: value.mean, f"{name}_std": value.std}
+
+    def floor(real: Floats, fresh: Fresh, rng: np.random.Generator) -> dict[str, float] | Undefined:
+        """Of real images, of as many as were generated where there are more: the score grows with the number."""
+        if len(real) < 2 * SPLITS:
+            return Undefined(f"needs ≥ {2 * SPLITS}; has {len(real)} real")
+        kept = rng.permutation(len(real))[: fresh.count]
+        return score(real, real[kept] if len(real) > fresh.count else real, rng)
+
+    return Metric(
+        name=name,
+        extractor=logits,
         better="higher",
         needs=2 * SPLITS,  # with one image per split the score is 1 whatever the image
         reads=("fake",),
-        support={"is": (1.0, np.inf)},
-        score=_score_by_key,
+        support={name: (1.0, np.inf)},
+        score=score,
+        floor=floor,
         resample=lambda _real, fake, rng, count: {
-            "is": replicated_inception_score(fake, rng, count)
+            name: replicated_inception_score(fake, rng, count)
         },
-    ),
-)
+    )
+
+
+METRICS = (metric(),)

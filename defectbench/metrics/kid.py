@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from defectbench.metrics.base import Array, FeatureMetric, Floats, as_pair
-from defectbench.metrics.bootstrap import resample_counts
+from defectbench.metrics.base import Array, Floats, Metric, as_pair
+from defectbench.metrics.parts.bootstrap import resample_counts
 
 INCEPTION = "inception_tf2015_pool3"
 BLOCK = 2048  # rows of a kernel matrix held at once
@@ -182,10 +182,10 @@ def replicated_kid(real: Floats, fake: Floats, rng: np.random.Generator, count: 
     return values[np.isfinite(values)]
 
 
-def full(extractor: str = INCEPTION) -> FeatureMetric:
+def full(extractor: str = INCEPTION) -> Metric:
     """The full statistic: "kid" on Inception features, "kd_<extractor>" on others."""
     name = "kid" if extractor == INCEPTION else f"kd_{extractor}"
-    return FeatureMetric(
+    return Metric(
         name=name,
         extractor=extractor,
         better="lower",
@@ -195,14 +195,14 @@ def full(extractor: str = INCEPTION) -> FeatureMetric:
     )
 
 
-def _subset(name: str, needs: int, form: _Form) -> FeatureMetric:
+def _subset(name: str, needs: int, form: _Form) -> Metric:
     """A subset form; its interval is the spread of the full statistic, which it estimates."""
 
     def score(real: Floats, fake: Floats, rng: np.random.Generator) -> dict[str, float]:
         value = form(real, fake, rng)
         return {name: value.mean, f"{name}_std": value.std}
 
-    return FeatureMetric(
+    return Metric(
         name=name,
         extractor=INCEPTION,
         better="lower",

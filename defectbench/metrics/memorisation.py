@@ -14,19 +14,15 @@ import numpy.typing as npt
 from defectbench.metrics.base import (
     FRACTION,
     POSITIVE,
-    FeatureMetric,
     Floats,
+    Fresh,
+    Metric,
     Undefined,
     as_pair,
 )
-from defectbench.metrics.bootstrap import resample_counts
-from defectbench.metrics.distances import (
-    euclidean,
-    euclidean_within,
-    nearest_present,
-    without_self,
-)
-from defectbench.metrics.fid import fid, replicated_fid
+from defectbench.metrics.fid import fid, floor_of_fid, replicated_fid
+from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.distances import distances, nearest_present, without_self
 
 INCEPTION = "inception_tf2015_pool3"
 COSINE_LIMIT = 0.1  # mean nearest cosine distance from which on nothing counts as memorised
@@ -119,12 +115,26 @@ def _penalised(value: float, distance: float, limit: float) -> float:
 def _memorisation(
     real: Floats, fake: Floats, _rng: np.random.Generator
 ) -> dict[str, float] | Undefined:
-    """See `FeatureMetric.score`."""
-    near = neighbours(euclidean_within(real), euclidean(fake, real))
+    """See `Metric.score`."""
+    near = _neighbours_of(real, fake)
     ratio = nearest_neighbour_ratio(near)
     if isinstance(ratio, Undefined):
         return ratio
     return {"nn_ratio": ratio, "authenticity": authenticity(near)}
+
+
+def _neighbours_of(real: Floats, fake: Floats) -> Neighbours:
+    """Nearest real images by Euclidean distance between features."""
+    found = distances(real, fake)
+    return neighbours(found.within, found.between.T)
+
+
+def _replicated_memorisation(
+    real: Floats, fake: Floats, rng: np.random.Generator, count: int
+) -> dict[str, Floats]:
+    """See `Metric.resample`."""
+    found = distances(real, fake)
+    return replicated_neighbours(found.within, found.between.T, rng, count)
 
 
 def replicated_neighbours(
@@ -173,9 +183,20 @@ def _replicated_mifid(
     return {"mifid": np.array([_penalised(f, d, COSINE_LIMIT) for f, d in pairs])}
 
 
-def nearest_neighbours(extractor: str = INCEPTION) -> FeatureMetric:
+def _floor_of_mifid(
+    real: Floats, fresh: Fresh, rng: np.random.Generator
+) -> dict[str, float] | Undefined:
+    """The Frechet floor over the memorisation distance of each real image to the others."""
+    value = floor_of_fid(real, fresh, rng)
+    if isinstance(value, Undefined):
+        return value
+    near = without_self(_cosine_distances(real, real))
+    return {"mifid": _penalised(value, float(near.min(axis=1).mean()), COSINE_LIMIT)}
+
+
+def nearest_neighbours(extractor: str = INCEPTION) -> Metric:
     """The metric "memorisation[_<extractor>]" with keys nn_ratio and authenticity."""
-    return FeatureMetric(
+    return Metric(
         name="memorisation" if extractor == INCEPTION else f"memorisation_{extractor}",
         extractor=extractor,
         better="higher",
@@ -183,15 +204,14 @@ def nearest_neighbours(extractor: str = INCEPTION) -> FeatureMetric:
         against="training",
         support={"nn_ratio": POSITIVE, "authenticity": FRACTION},
         score=_memorisation,
-        resample=lambda real, fake, rng, count: replicated_neighbours(
-            euclidean_within(real), euclidean(fake, real), rng, count
-        ),
+        resample=_replicated_memorisation,
+        shares={"authenticity": "fake"},
     )
 
 
 METRICS = (
     nearest_neighbours(),
-    FeatureMetric(
+    Metric(
         name="mifid",
         extractor=INCEPTION,
         better="lower",
@@ -200,5 +220,6 @@ METRICS = (
         support={"mifid": POSITIVE},
         score=lambda real, fake, _rng: {"mifid": mifid(real, fake)},
         resample=_replicated_mifid,
+        floor=_floor_of_mifid,
     ),
 )

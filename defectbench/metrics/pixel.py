@@ -11,8 +11,9 @@ holds only 0 and 1 (or booleans), 1 = defect; a pixel is predicted defective whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -97,13 +98,14 @@ def pixel_auc(scores: npt.ArrayLike, targets: npt.ArrayLike) -> float:
 def average_precision(scores: npt.ArrayLike, targets: npt.ArrayLike) -> float:
     """Average precision in [0, 1]: precision at each threshold weighted by the recall it adds.
 
-    The step-wise sum, without interpolation, over distinct thresholds; nan without defect pixels.
+    The step-wise sum, without interpolation, over distinct thresholds; nan if a class is absent (without the other
+    pixels every ranking would be perfect).
 
     Raises:
         ValueError: as `pixel_auc`.
     """
     positive, negative = _split(scores, targets)
-    if not len(positive):
+    if not len(positive) or not len(negative):
         return float("nan")
     thresholds, found = np.unique(positive, return_counts=True)
     true = _at_or_above(positive, thresholds)
@@ -159,6 +161,46 @@ def best_f1_threshold(scores: npt.ArrayLike, targets: npt.ArrayLike) -> BestF1:
     f1 = 2 * true / (true + _at_or_above(negative, thresholds) + len(positive))
     best = int(np.argmax(f1))
     return BestF1(float(thresholds[best]), float(f1[best]))
+
+
+THRESHOLDS: Final = tuple(float(value) for value in np.linspace(0.01, 0.99, 99))
+"""Candidates of `best_image_f1_threshold`, of probabilities."""
+
+
+def best_image_f1_threshold(
+    scores: Array, masks: Array, thresholds: Sequence[float] = THRESHOLDS
+) -> BestF1:
+    """Find the threshold with the best F1 averaged over images, in which a small defect weighs as much as a large one.
+
+    An image without a defective pixel counts 1 if no pixel reaches the threshold, else 0. Pooled over pixels instead, a
+    few images with large masks decide (docs/tasks.md).
+
+    Args:
+        scores: (N, H, W) in [0, 1], larger = more defective.
+        masks: (N, H, W), 1 = defect.
+        thresholds: candidates.
+
+    Returns:
+        the best mean F1 and the largest threshold that reaches it; NaN without a defective pixel.
+
+    Raises:
+        ValueError: shapes differ or there is no image.
+    """
+    maps, truth = np.asarray(scores), np.asarray(masks) > 0
+    if maps.shape != truth.shape or not len(maps):
+        raise ValueError(f"scores {maps.shape} and masks {truth.shape}: expected the same, N > 0")
+    if not truth.any():
+        return BestF1(math.nan, math.nan)
+    defective = truth.sum(axis=(1, 2))
+    best = BestF1(math.nan, -1.0)
+    for threshold in thresholds:
+        called = maps >= threshold
+        both = (called & truth).sum(axis=(1, 2))
+        total = called.sum(axis=(1, 2)) + defective
+        mean = float(np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0).mean())
+        if mean >= best.f1:
+            best = BestF1(threshold, mean)
+    return best
 
 
 def f1_max(

@@ -12,10 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom
 
-from defectbench.metrics.base import FRACTION, POSITIVE, FeatureMetric, Floats, as_pair
-from defectbench.metrics.bootstrap import resample_counts
-from defectbench.metrics.distances import euclidean, euclidean_within
+from defectbench.metrics.base import (
+    FRACTION,
+    POSITIVE,
+    Floats,
+    Fresh,
+    Metric,
+    Undefined,
+    as_pair,
+)
+from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.distances import distances
 
 INCEPTION = "inception_tf2015_pool3"
 
@@ -41,9 +50,9 @@ class Balls(NamedTuple):
     in_fake: npt.NDArray[np.bool_]  # real image i in the ball of generated image j
 
 
-def radii(images: Floats, k: int) -> Floats:
-    """Distance (N,) of each image to its k-th nearest other image."""
-    return np.asarray(np.partition(euclidean_within(images), k, axis=1)[:, k])
+def radii(within: Floats, k: int) -> Floats:
+    """Distance (N,) of each image to its k-th nearest other image, from distances (N, N) within a set."""
+    return np.asarray(np.partition(within, k, axis=1)[:, k])
 
 
 def balls(real: npt.ArrayLike, fake: npt.ArrayLike, *, k: int, closed: bool) -> Balls:
@@ -64,10 +73,12 @@ def balls(real: npt.ArrayLike, fake: npt.ArrayLike, *, k: int, closed: bool) -> 
             f"k is {k} with {len(first)} real and {len(second)} generated images; want 1 <= k and "
             "more than k images of each"
         )
-    distances = euclidean(first, second)
+    found = distances(first, second, second_too=True)
     inside = np.less_equal if closed else np.less
+    of_second = radii(np.asarray(found.within_second), k)
     return Balls(
-        inside(distances, radii(first, k)[:, None]), inside(distances, radii(second, k)[None, :])
+        inside(found.between, radii(found.within, k)[:, None]),
+        inside(found.between, of_second[None, :]),
     )
 
 
@@ -94,12 +105,12 @@ def density_coverage(real: npt.ArrayLike, fake: npt.ArrayLike, *, k: int = 5) ->
 
 
 def _precision_recall(real: Floats, fake: Floats, _rng: np.random.Generator) -> dict[str, float]:
-    """See `FeatureMetric.score`."""
+    """See `Metric.score`."""
     return precision_recall(real, fake)._asdict()
 
 
 def _density_coverage(real: Floats, fake: Floats, _rng: np.random.Generator) -> dict[str, float]:
-    """See `FeatureMetric.score`."""
+    """See `Metric.score`."""
     return density_coverage(real, fake)._asdict()
 
 
@@ -133,9 +144,45 @@ def _replicated_density_coverage(
     }
 
 
-def precision_recall_k3(extractor: str = INCEPTION) -> FeatureMetric:
+def floor_of_precision_recall(
+    real: Floats, fresh: Fresh, _rng: np.random.Generator
+) -> dict[str, float] | Undefined:
+    """Both for fresh images of the same distribution: each real image against the balls of all others.
+
+    Left out of the set, an image lies in the ball of another one exactly where it is one of its k nearest. The numbers of
+    images hardly matter, since balls shrink as they become more; precision takes the generated images' mix of labels.
+    """
+    if len(real) < 5:
+        return Undefined(f"needs >= 5 real images; has {len(real)}")
+    within = distances(real, real[:1]).within
+    ball = within <= radii(within, 3)[:, None]
+    np.fill_diagonal(ball, False)
+    hit = ball.any(axis=0)
+    return {
+        "precision": float(np.average(hit, weights=fresh.mix.weights if fresh.mix else None)),
+        "recall": float(hit.mean()),
+    }
+
+
+def floor_of_density_coverage(
+    real: Floats, fresh: Fresh, _rng: np.random.Generator
+) -> dict[str, float] | Undefined:
+    """Both for fresh images of the same distribution, whatever it is (after Naeem et al. 2020, section 3.3).
+
+    Of a real image's N - 1 + M other images every order by distance is as likely. So k in N generated ones lie in its ball
+    (density 1), and it is not covered where its k nearest are all real; coverage is the median, as it is often exactly 1.
+    """
+    n, k = len(real), 5
+    if n <= k:
+        return Undefined(f"needs >= {k + 1} real images; has {n}")
+    near = np.arange(k)
+    missed = np.prod((n - 1 - near) / (n - 1 + fresh.count - near))
+    return {"density": 1.0, "coverage": float(1 - binom.median(n, missed) / n)}
+
+
+def precision_recall_k3(extractor: str = INCEPTION) -> Metric:
     """The metric "precision_recall_k3[_<extractor>]" with keys precision and recall."""
-    return FeatureMetric(
+    return Metric(
         name=_named("precision_recall_k3", extractor),
         extractor=extractor,
         better="higher",
@@ -143,12 +190,14 @@ def precision_recall_k3(extractor: str = INCEPTION) -> FeatureMetric:
         support={"precision": FRACTION, "recall": FRACTION},
         score=_precision_recall,
         resample=_replicated_precision_recall,
+        shares={"precision": "fake", "recall": "real"},
+        floor=floor_of_precision_recall,
     )
 
 
-def density_coverage_k5(extractor: str = INCEPTION) -> FeatureMetric:
+def density_coverage_k5(extractor: str = INCEPTION) -> Metric:
     """The metric "density_coverage_k5[_<extractor>]" with keys density and coverage."""
-    return FeatureMetric(
+    return Metric(
         name=_named("density_coverage_k5", extractor),
         extractor=extractor,
         better="higher",
@@ -156,6 +205,8 @@ def density_coverage_k5(extractor: str = INCEPTION) -> FeatureMetric:
         support={"density": POSITIVE, "coverage": FRACTION},
         score=_density_coverage,
         resample=_replicated_density_coverage,
+        shares={"coverage": "real"},
+        floor=floor_of_density_coverage,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-StageName = Literal["prepare", "fit", "sample", "select", "foreign", "features", "score", "task"]
+StageName = Literal["prepare", "fit", "sample", "select", "foreign", "score", "task"]
 
 
 def canonical(value: Any) -> str:

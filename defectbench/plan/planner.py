@@ -31,7 +31,7 @@ SAMPLE_REVISION = 1
 """Raised when the sample stage would ask for or write other images."""
 CONTENTS_REVISION = 2
 """The same for methods that learn from contents; also raised when contents would be blended or masked differently."""
-SCORES_REVISION = 2
+SCORES_REVISION = 3
 """Raised when the score stage would give other numbers for the same images."""
 
 
@@ -253,6 +253,8 @@ class Planner:
             "threads": self.preset.threads,
             "seed": seed,
         }
+        if self.preset.sample.restored and "restoration" in facts.get("takes", frozenset()):
+            spec["restored"] = self.preset.sample.restored
         parents = {"data": self.prepare(row, entry, seed), "source": source, **fits}
         label = f"sample {entry.label or entry.method} {row} seed {seed}"
         return self.add(Job("sample", spec, parents, label)), fits
@@ -341,8 +343,8 @@ class Planner:
         Raises:
             UserError: scores ask for one and the table has no segmentation model.
         """
-        from defectbench.metrics.catalogue import find
         from defectbench.metrics.mask_scores import INSPECTOR
+        from defectbench.metrics.parts.catalogue import find
 
         asking = [name for name in scores.metrics if find(name).extractor == INSPECTOR]
         if not asking:

@@ -50,7 +50,7 @@ COLUMNS = (
     "jobs",
 )
 """sd has ddof=1; ci is the 95 % Student t interval of the mean over seeds, cut to [0, 1] for fractions, or, for a score of one
-seed, its bootstrap interval over both image sets. floor: real images against real ones; ceiling: training images replayed; of
+seed, its own interval over both image sets. floor: what a perfect generator would score; ceiling: training images replayed; of
 scores only. seeds, steps and fit_images are the budget: seeds with a number, steps of the downstream training, images that
 the generator saw in training."""
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from defectbench.config import UserError
 from defectbench.features import weights
-from defectbench.metrics import catalogue
-from defectbench.metrics.base import SetMetric
-from defectbench.metrics.mask_scores import INSPECTOR, ImageMetric
+from defectbench.metrics.base import Metric
+from defectbench.metrics.mask_scores import INSPECTOR
+from defectbench.metrics.parts import catalogue
+from defectbench.nn.pretrained import KNOWN, LITE0_FILE
 from defectbench.nn.weights import WeightFile, locate
 
 WEIGHTS: Mapping[str, WeightFile] = {
     "inception_tf2015": weights.INCEPTION,
+    "lite0_imagenet": LITE0_FILE,
     "dinov2_vitb14": weights.DINOV2_VITB14,
     "dinov2_vitl14": weights.DINOV2_VITL14,
     "clip_vitb32": weights.CLIP_VITB32,
@@ -31,7 +33,7 @@ SPACE_METRICS = ("fd", "kd", "precision_recall_k3", "density_coverage_k5", "memo
 
 
 def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
-    """Metrics whose weight files are on this machine, else those of seeded networks.
+    """Metrics whose weight files are on this machine; those of seeded networks where there are none.
 
     Args:
         masks: whether there are masks and sources to look at.
@@ -43,9 +45,14 @@ def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
     chosen: list[str] = []
     if "inception_tf2015" in found:
         chosen += INCEPTION_METRICS
-    spaces: list[str] = [s for s in ("dinov2_vitb14", "dinov2_vitl14") if s in found]
+    if any(map(locate, KNOWN)):
+        found.add("lite0_imagenet")
+    order = ("lite0_imagenet", "dinov2_vitb14", "dinov2_vitl14")
+    spaces: list[str] = [space for space in order if space in found]
     if not chosen and not spaces:
         spaces = ["vgg16_random_s0"]
+    if "lite0_imagenet" in spaces and not chosen:
+        chosen.append("is_lite0_imagenet")
     chosen += [f"{metric}_{space}" for space in spaces for metric in SPACE_METRICS]
     lpips = "lpips_alex" if "lpips_alex" in found else "lpips_alex_random_s0"
     chosen.append(f"{lpips}_pairwise")
@@ -68,7 +75,7 @@ def default_metrics(*, masks: bool = False) -> tuple[tuple[str, ...], str]:
 
 def chosen_metrics(
     wanted: Sequence[str], *, masks: bool, say: Callable[[str], None]
-) -> tuple[list[SetMetric], list[ImageMetric]]:
+) -> tuple[list[Metric], list[Metric]]:
     """Metrics on features, and those on masks.
 
     Args:
@@ -83,8 +90,8 @@ def chosen_metrics(
     if not names:
         names, told = default_metrics(masks=masks)
         say(told)
-    found: list[SetMetric] = []
-    on_masks: list[ImageMetric] = []
+    found: list[Metric] = []
+    on_masks: list[Metric] = []
     for name in names:
         metric = catalogue.find(name)
         if metric.extractor == INSPECTOR:
@@ -94,7 +101,7 @@ def chosen_metrics(
             )
         if metric.extractor.endswith("_masked"):
             raise UserError(f"--metrics {name}: needs masks of the real images too; leave it out")
-        if not isinstance(metric, ImageMetric):
+        if metric.on != "masks":
             found.append(metric)
         elif masks:
             on_masks.append(metric)

@@ -11,8 +11,8 @@ from defectbench.features.images import Pixels
 from defectbench.files import replacing
 from defectbench.imaging.grid import grid
 from defectbench.metrics.base import Array
-from defectbench.metrics.distances import euclidean, euclidean_within
 from defectbench.metrics.memorisation import neighbours
+from defectbench.metrics.parts.distances import distances
 from defectbench.single.image_folders import Opened
 
 SHOWN = 4  # samples at either end of the picture
@@ -26,8 +26,9 @@ def neighbour_sheet(path: Path, real: Opened, fake: Opened, reals: Array, fakes:
     Distances are told in units of the median distance of a real image to its nearest other one.
     """
     first, second = reals.astype(np.float64), fakes.astype(np.float64)
-    gaps = euclidean(second, first)
-    near = neighbours(euclidean_within(first), gaps)
+    found = distances(first, second)
+    gaps = found.between.T
+    near = neighbours(found.within, gaps)
     unit = float(np.median(near.own)) or 1.0
     order = np.argsort(-near.distance, kind="stable")
     ends = min(SHOWN, len(order) // 2)

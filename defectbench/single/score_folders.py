@@ -21,9 +21,9 @@ from defectbench.features.feature_store import Extractor, FeatureStore
 from defectbench.features.images import PickedImages
 from defectbench.features.lpips import Lpips
 from defectbench.features.lpips_pairs import between
-from defectbench.metrics.base import Array, SetMetric
+from defectbench.metrics.base import Array, Metric
 from defectbench.metrics.mask_scores import NETS
-from defectbench.metrics.scoring import ScoreRow, score_sets
+from defectbench.metrics.parts.scoring import ScoreRow, score_sets
 from defectbench.nn.weights import is_offline, locate
 from defectbench.plan.job import Job
 from defectbench.plan.plan import Cell
@@ -160,7 +160,7 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
         raise UserError(f"{wish.fake} against {wish.real}: {error}") from None
 
     files = []
-    space = next((m.extractor for m in asked if not isinstance(nets[m.extractor], Lpips)), None)
+    space = next((m.extractor for m in asked if m.on == "rows"), None)
     if space:
         path = wish.out / "score" / f"{name}.neighbours.png"
         neighbour_sheet(path, sets.real, sets.fake, found["real"][space], found["fake"][space])
@@ -226,7 +226,7 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
 def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor | Lpips:
     """An extractor; says so where its weights must be fetched first."""
     file = WEIGHTS.get(features.PARTS.get(name, name))
-    if file and not is_offline() and locate(file) is None:
+    if file and file.url and not is_offline() and locate(file) is None:
         say(f"{file.file} is not on this machine; fetching {file.url}")
     return features.build(name)
 
@@ -234,14 +234,14 @@ def _build(name: str, say: Callable[[str], None]) -> features.FeatureExtractor |
 def _lpips(name: str, say: Callable[[str], None]) -> Lpips:
     """An LPIPS network by its name."""
     net = _build(name, say)
-    if not isinstance(net, Lpips):
+    if net.gives != "distances":
         raise TypeError(f"{name} is no LPIPS network")
     return net
 
 
 def _features(
     sets: Sets,
-    metrics: Sequence[SetMetric],
+    metrics: Sequence[Metric],
     nets: Mapping[str, Extractor],
     kept: FeatureStore,
     device: str,
@@ -263,7 +263,7 @@ def _features(
     references = sets.train or sets.real
     for metric in metrics:
         net, (name, _) = nets[metric.extractor], metric.inputs
-        if "real" not in metric.reads or name in found["real"] or not isinstance(net, Lpips):
+        if "real" not in metric.reads or name in found["real"] or net.gives != "distances":
             continue
         try:
             gaps = between(net.to(device), sets.fake.images, references.images, inner=False)[0]

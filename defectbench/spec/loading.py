@@ -212,7 +212,7 @@ def _check_judgement(path: Path, spec: TableSpec) -> None:
 def _check_scores(metrics: tuple[str, ...]) -> None:
     if not metrics:
         return
-    from defectbench.metrics.catalogue import find
+    from defectbench.metrics.parts.catalogue import find
 
     for metric in metrics:
         find(metric)

@@ -67,6 +67,9 @@ class SampleSpec(Strict):
     per_defect: Positive | Mapping[str, Positive]  # images per defect type, or by subset/defect
     batch: Positive = 16
     joint: bool = False  # ask for all defects of a training image at once (multi-label datasets)
+    restored: Annotated[int, Field(ge=0)] = (
+        0  # also so many restored normals, of generators that can restore: synthetic normals for a source head
+    )
 
 
 class TaskSpec(Strict):
@@ -79,7 +82,9 @@ class TaskSpec(Strict):
     normals: int = 0  # real normal training images added to every arm
     augment: tuple[str, ...] = ()  # traditional augmentation that every arm gets
     ratio: float | None = None  # synthetic images per real one; None takes all that were made
-    balance: Literal["none", "defect"] = "none"  # "defect" oversamples minority classes
+    balance: Literal["none", "defect", "halves"] = (
+        "none"  # "defect" oversamples minority classes; "halves": as many normal as defective images
+    )
 
 
 class Preset(Strict):

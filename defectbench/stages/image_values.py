@@ -11,8 +11,8 @@ import numpy.typing as npt
 from defectbench.features import mask_alignment
 from defectbench.features.images import Pixels
 from defectbench.features.lpips import Lpips
-from defectbench.metrics.base import Floats
-from defectbench.metrics.mask_scores import INSPECTOR, ImageMetric
+from defectbench.metrics.base import Floats, Metric
+from defectbench.metrics.mask_scores import INSPECTOR
 from defectbench.stages.inspector import Inspector
 
 Indices = npt.NDArray[np.int64]
@@ -42,7 +42,7 @@ class Looked:
 
 def image_values(
     looked: Looked,
-    metrics: Sequence[ImageMetric],
+    metrics: Sequence[Metric],
     nets: Mapping[str, Lpips],
     inspector: Inspector | None = None,
 ) -> dict[str, Floats]:
@@ -69,14 +69,14 @@ def image_values(
             elif metric.extractor == INSPECTOR:
                 continue
             else:
-                values = getattr(mask_alignment, metric.values)(images, sources, masks)
+                values = getattr(mask_alignment, metric.protocol)(images, sources, masks)
             found[metric.name][some, 0] = values
     return found
 
 
 def _inspected(
     looked: Looked,
-    metrics: Sequence[ImageMetric],
+    metrics: Sequence[Metric],
     inspector: Inspector,
     found: Mapping[str, Floats],
 ) -> None:
@@ -86,7 +86,7 @@ def _inspected(
         some = looked.everyone[start : start + BLOCK]
         scores = inspector.scores(looked.images(some))
         for metric in metrics:
-            if metric.values == "mask_iou":
+            if metric.protocol == "mask_iou":
                 masked = with_mask[some]
                 predicted = scores[masked] >= inspector.threshold
                 values = mask_alignment.mask_iou(looked.masks(some[masked]), predicted)

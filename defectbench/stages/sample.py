@@ -30,6 +30,7 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Make synthetic images with masks, composite them if asked, and write them with where each came from."""
     from defectbench.data.cache.prepare import prepare
     from defectbench.data.streams.module import View
+    from defectbench.data.streams.restored import FOLDER as RESTORED
     from defectbench.data.streams.synthetic import requests, synthetic_manifest, write_images
     from defectbench.machine import Machine
     from defectbench.stages.context import JobFailed
@@ -39,6 +40,8 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     real, learned = sides(job, store)
     guided = spec["references"] is not None
     rows: list[dict[str, Any]] = []
+    restored: list[dict[str, Any]] = []
+    fits = sum(role.startswith("fit") for role in job.parents)
     done, total = 0, sum(spec["counts"].values())
     device = "cuda" if Machine(**context.machine).on_cuda else "cpu"
     for role, fit in sorted(job.parents.items()):
@@ -81,6 +84,15 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             done += len(made.images)
             if context.progress:
                 context.progress(done, total)
+        restored.extend(
+            _restore(
+                generator, job, folder, only, start=len(restored), fits=fits, sides=(real, learned)
+            )
+        )
+    if restored:
+        apart = synthetic_manifest(folder / RESTORED, restored, real, f"{job.id}/{RESTORED}")
+        apart.save(folder / RESTORED)
+        prepare(apart, folder / RESTORED / "cache", size=real.images.shape[1])
     manifest = synthetic_manifest(folder, rows, real, job.id)
     manifest.save(folder)
     prepare(manifest, folder / "cache", size=real.images.shape[1])
@@ -88,7 +100,44 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     sources = Counter(row["mask_source"] for row in rows)
     invalid = sources["invalid"] + sources["none"]
     counts = {"images": len(rows), "without_mask": invalid}
+    if restored:
+        counts["restored"] = len(restored)
     return {"counts": counts, "mask_sources": dict(sorted(sources.items()))}
+
+
+def _restore(
+    generator: Any,
+    job: Job,
+    folder: Path,
+    only: str,
+    *,
+    start: int,
+    fits: int,
+    sides: tuple[Prepared, Learned],
+) -> list[dict[str, Any]]:
+    """Write one fit's share of the restored normals that the job asks for; give their rows."""
+    from defectbench.batch import to_uint8
+    from defectbench.data.streams.restored import FOLDER, restorations
+    from defectbench.data.streams.synthetic import write_images
+
+    spec, rows = job.spec, []
+    for asked in restorations(
+        sides[0],
+        spec.get("restored", 0) // fits,
+        batch=spec["batch"],
+        seed=derive(spec["seed"], "restored", only),
+        learned=sides[1],
+        defects=counts_of(spec, only),
+    ):
+        rng = torch_rng(spec["seed"], "restored", only, asked.index)
+        made = to_uint8(synthesise(generator, asked.request, rng)["image"])
+        images = made.permute(0, 2, 3, 1).cpu().numpy()
+        paths = write_images(folder / FOLDER, start + asked.index, images, None)
+        rows += [
+            {"image": image, "mask": "", "mask_source": "none", **whence}
+            for (image, _), whence in zip(paths, asked.provenance, strict=True)
+        ]
+    return rows
 
 
 def sides(job: Job, store: Store) -> tuple[Prepared, Learned]:

@@ -1,8 +1,9 @@
 """The score stage: how good are the synthetic images themselves?
 
 They are compared with the defective test images, which no generator saw; what is about memorising, with the defective
-training images. Beside each score stand its floor, real images against real images, and its ceiling, training images
-replayed in the numbers of the synthetic ones: what copying is worth, and what the control `memoriser` reaches.
+training images. Beside each score stand its floor, what a perfect generator reaches with as many images of the same labels,
+and its ceiling, training images replayed in the numbers of the synthetic ones: what copying is worth, and what the control
+`memoriser` reaches.
 """
 
 from __future__ import annotations
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from defectbench.features.feature_store import Extractor, FeatureStore
     from defectbench.features.images import ImageSet
     from defectbench.features.lpips import Lpips
-    from defectbench.metrics.base import Array, SetMetric
-    from defectbench.metrics.ic_lpips import ClusterMetric
-    from defectbench.metrics.mask_scores import ImageMetric
-    from defectbench.metrics.scoring import Kind, ScoreRow
+    from defectbench.metrics.base import Array, Metric
+    from defectbench.metrics.parts.scoring import Kind, ScoreRow
     from defectbench.stages.context import Context
     from defectbench.stages.image_values import Indices
     from defectbench.stages.scored_sets import Side
@@ -36,11 +35,9 @@ def score(job: Job, folder: Path, context: Context) -> dict[str, Any]:  # noqa: 
         scores, intervals, floors, ceilings, reasons and numbers of images by name of the score.
     """
     from defectbench.data.cache.prepared import Prepared
-    from defectbench.metrics import catalogue
-    from defectbench.metrics.ic_lpips import ClusterMetric
-    from defectbench.metrics.mask_scores import ImageMetric
-    from defectbench.metrics.scoring import score_sets
-    from defectbench.stages.scored_sets import scored_sets
+    from defectbench.metrics.parts import catalogue
+    from defectbench.metrics.parts.scoring import score_sets
+    from defectbench.stages.scored_sets import mixes, scored_sets
 
     spec, store = job.spec, context.store
     real = Prepared.open(store.folder(job.parents["data"]) / "cache")
@@ -49,9 +46,9 @@ def score(job: Job, folder: Path, context: Context) -> dict[str, Any]:  # noqa: 
         synthetic = Prepared.open(store.folder(job.parents["synthetic"]) / "cache")
     device = "cuda" if _cuda(context) else "cpu"
     asked = [catalogue.find(name) for name in spec["metrics"]]
-    clusters = [metric for metric in asked if isinstance(metric, ClusterMetric)]
-    on_images = [metric for metric in asked if isinstance(metric, ImageMetric)]
-    on_features = [m for m in asked if not isinstance(m, ClusterMetric | ImageMetric)]
+    clusters = [metric for metric in asked if metric.on == "clusters"]
+    on_images = [metric for metric in asked if metric.on == "masks"]
+    on_features = [m for m in asked if m.on in ("rows", "distances")]
     sides = scored_sets(real, synthetic, spec["seed"])
 
     found = _features(on_features, sides, store.root / "features", device)
@@ -65,6 +62,7 @@ def score(job: Job, folder: Path, context: Context) -> dict[str, Any]:  # noqa: 
         replicates=spec["replicates"],
         training=found["training"],
         copies=found.get("copies"),
+        mix=mixes(sides),
     )
     for metric in clusters:
         rows += _clustered(metric, sides, device, spec)
@@ -102,7 +100,7 @@ def told(rows: Sequence[ScoreRow], name: Callable[[ScoreRow], str]) -> dict[str,
 
 
 def _features(
-    metrics: Sequence[SetMetric], sides: Mapping[str, Side], kept: Path, device: str
+    metrics: Sequence[Metric], sides: Mapping[str, Side], kept: Path, device: str
 ) -> dict[str, dict[str, Any]]:
     """Stored features of every side; a copy has those of the training image that it replays."""
     from defectbench.features import extractors as features
@@ -142,9 +140,7 @@ def replayed(
         store: where features lie.
         device: where missing ones are computed.
     """
-    from defectbench.features.lpips import Lpips
-
-    pairs = [net for net in nets if isinstance(net, Lpips)]
+    pairs = [net for net in nets if net.gives == "distances"]
     distances = store.get(copies, pairs, device=device)
     return distances | {
         name: rows[places] for name, rows in training.items() if name not in distances
@@ -152,7 +148,7 @@ def replayed(
 
 
 def _values(
-    metrics: Sequence[ImageMetric],
+    metrics: Sequence[Metric],
     sides: Mapping[str, Side],
     job: Job,
     context: Context,
@@ -185,7 +181,7 @@ def _values(
 
 
 def _clustered(
-    metric: ClusterMetric, sides: Mapping[str, Side], device: str, spec: Mapping[str, Any]
+    metric: Metric, sides: Mapping[str, Side], device: str, spec: Mapping[str, Any]
 ) -> list[ScoreRow]:
     """Intra-cluster LPIPS by defect type around its training images; floor and ceiling likewise."""
     from defectbench.features.lpips_streams import intra_cluster_rows
@@ -211,10 +207,9 @@ def _clustered(
 
 def _lpips(name: str, device: str) -> Lpips:
     from defectbench.features import extractors as features
-    from defectbench.features.lpips import Lpips
 
     net = features.build(name)
-    if not isinstance(net, Lpips):
+    if net.gives != "distances":
         raise TypeError(f"{name} is no LPIPS network")
     return net.to(device)
 

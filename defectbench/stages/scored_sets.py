@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from defectbench.data.cache.prepared import Prepared
 from defectbench.features.images import ArrayImages, ImageSet, MaskedImages, Pixels
+from defectbench.metrics.base import Against, Mix
 from defectbench.rng import numpy_rng
 from defectbench.stages.image_values import Indices, Looked
 
@@ -118,3 +120,29 @@ def scored_sets(real: Prepared, synthetic: Prepared | None, seed: int) -> dict[s
     )
     copies = Side(real, training.rows[chosen], of_training=chosen)
     return {**sides, "generated": generated, "copies": copies}
+
+
+def mixes(sides: Mapping[str, Side]) -> dict[Against, Mix] | None:
+    """Labels of the unseen and of the training images, with weights that mix them as the generated ones'.
+
+    A label that no generated image has weighs nothing. A side that shares no label with the generated images has none.
+
+    Args:
+        sides: as `scored_sets` gives.
+
+    Returns:
+        labels by side; None without generated images.
+    """
+    if "generated" not in sides:
+        return None
+    wanted = Counter(sides["generated"].labels)
+    found: dict[Against, Mix] = {}
+    kinds: tuple[Against, ...] = ("unseen", "training")
+    for kind in kinds:
+        labels = sides[kind].labels
+        there = Counter(labels)
+        weights = np.array([wanted[label] / there[label] for label in labels])
+        if weights.sum():
+            number = {label: at for at, label in enumerate(there)}
+            found[kind] = Mix(np.array([number[label] for label in labels]), weights)
+    return found

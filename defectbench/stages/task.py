@@ -19,6 +19,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.cache.prepare import Prepared
     from defectbench.data.streams.arms import training_set
     from defectbench.data.streams.module import DefectData, ImageSet, Stream
+    from defectbench.data.streams.restored import open_restored
     from defectbench.machine import Machine
     from defectbench.stages.evaluation import plain, train_task
     from defectbench.stages.fit_checks import check_task
@@ -27,9 +28,10 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
 
     spec, store = job.spec, context.store
     real = Prepared.open(store.folder(job.parents["data"]) / "cache")
-    synthetic = None
+    synthetic = restored = None
     if "synthetic" in job.parents:
-        synthetic = Prepared.open(store.folder(job.parents["synthetic"]) / "cache")
+        made = store.folder(job.parents["synthetic"])
+        synthetic, restored = Prepared.open(made / "cache"), open_restored(made)
     held = None
     if "held" in job.parents:
         held = Prepared.open(store.folder(job.parents["held"]) / "cache")
@@ -45,6 +47,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         normals=spec["normals"],
         ratio=spec["ratio"],
         seed=spec["seed"],
+        restored=restored,
     )
     with_normals = None if spec["normals"] else True  # None: every row, defective or not
     task = initialised(
@@ -93,6 +96,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             "real": chosen.n_real,
             "synthetic": chosen.n_synthetic,
             "left_out": chosen.left_out,
+            **({"restored": chosen.n_restored} if chosen.n_restored else {}),
             "test": len(real.rows(split="test", defective=with_normals)),
         },
     }

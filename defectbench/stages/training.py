@@ -25,7 +25,7 @@ from defectbench.files import replacing, set_aside, write_text
 from defectbench.generators.base import Generator
 from defectbench.machine import Machine
 from defectbench.rng import derive
-from defectbench.stages import halting
+from defectbench.stages import lifeline
 from defectbench.stages.loading import NOT_A_CHECKPOINT
 from defectbench.stages.surroundings import alone, environment_of, leave_signals
 
@@ -137,7 +137,7 @@ def train(
         Short: the training ended before its budget.
     """
     keeps = isinstance(callback, Loop) and machine.devices == 1
-    with quiet_lightning(), alone(ranks=machine.devices > 1), halting.at_a_step(keeps):
+    with quiet_lightning(), alone(ranks=machine.devices > 1), lifeline.at_a_step(keeps):
         trainer = make_trainer(machine, [callback], max_epochs=1)
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     clock = module.clock
@@ -219,9 +219,9 @@ class Loop(Callback):
                 with torch.random.fork_rng():
                     self.on_checkpoint(module)
             save_last(trainer, self.folder)  # last: what it makes needless has been done
-        if halting.asked():
+        if lifeline.asked():
             save_last(trainer, self.folder)
-            raise halting.Halted
+            raise lifeline.Halted
 
     def _write_curves(self, trainer: Trainer, module: Generator) -> None:
         values = {name: float(value) for name, value in module.losses.items()}

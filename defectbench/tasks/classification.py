@@ -17,6 +17,7 @@ from defectbench.batch import Batch
 from defectbench.config import UserError
 from defectbench.metrics import pixel
 from defectbench.metrics.false_alarms import false_alarms
+from defectbench.metrics.labels import balanced_accuracy
 from defectbench.nn.blocks.timm_networks import build_features
 from defectbench.nn.pretrained import LITE0
 from defectbench.nn.training.gradient_reversal import GradientReversal
@@ -285,8 +286,9 @@ class Classification(Task):
         """Score what was measured; fractions. `accuracy` is the papers' number.
 
         For multi-label `accuracy` is the exact match, CODEBRIM's "hard precision" and the accuracy of Defect-GAN's
-        Table 3; `label_accuracy` is the mean over labels, CODEBRIM's "soft precision". `macro_f1` and
-        `balanced_accuracy` are means over the classes that occur in the truth.
+        Table 3; `label_accuracy` is the mean over labels, CODEBRIM's "soft precision". `macro_f1` and, of single labels,
+        `balanced_accuracy` are means over the classes that occur in the truth; of several labels it is each label's own
+        balanced accuracy, averaged.
 
         Raises:
             UserError: nothing was measured.
@@ -312,8 +314,13 @@ class Classification(Task):
         }
         exact = float((predicted == target).all(1).mean())
         recall, f1 = confusion.recall_by_class(counts), confusion.f1_by_class(counts)
+        balanced = float(recall[occurring].mean()) if occurring.any() else math.nan
+        if self.multi_label:
+            balanced = balanced_accuracy(predicted, target)
         if not occurring.any():
             self.reasons |= dict.fromkeys(("macro_f1", "balanced_accuracy"), "no class occurs")
+        elif math.isnan(balanced):
+            self.reasons["balanced_accuracy"] = "no class has images with and without it"
         first = int(self.normal_class)  # column of the first defect
         alarms = false_alarms(predicted[:, first:].any(1), target[:, first:].any(1))
         if math.isnan(alarms):
@@ -322,7 +329,7 @@ class Classification(Task):
             "accuracy": exact,
             "error_rate": 1 - exact,
             "macro_f1": float(f1[occurring].mean()) if occurring.any() else math.nan,
-            "balanced_accuracy": float(recall[occurring].mean()) if occurring.any() else math.nan,
+            "balanced_accuracy": balanced,
             "exact_match": exact,
             "label_accuracy": float((predicted == target).mean()),
             "false_alarms": alarms,

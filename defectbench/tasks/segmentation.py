@@ -77,6 +77,7 @@ class Segmentation(Task):
         encoder_statistics: Literal["train", "fixed"] | None = None,
         channels_last: bool | None = None,
         loss: Literal["bce_dice", "focal"] = "bce_dice",
+        choose_threshold: Literal["pixels", "images"] = "pixels",
         optimizer: OptimiserName = "adamw",
         lr: float = 1e-3,
         momentum: float = 0.9,
@@ -108,6 +109,8 @@ class Segmentation(Task):
                 takes "train" with pretrained weights.
             channels_last: memory layout; None takes it where `weights` is given.
             loss: "bce_dice" (binary cross-entropy plus soft Dice) or "focal" (gamma 2; DRAEM, AnomalyDiffusion).
+            choose_threshold: by the validation images' F1 over all their pixels together, or averaged over images, where a
+                few large masks do not decide alone.
             optimizer: "adamw", "adam" or "sgd".
             lr: peak learning rate.
             momentum: of SGD.
@@ -142,6 +145,7 @@ class Segmentation(Task):
         if loss not in {"bce_dice", "focal"}:
             raise UserError(f"loss {loss!r}; known: bce_dice, focal")
         self.kind = loss
+        self.choose_threshold = choose_threshold
         self.dice = smp.losses.DiceLoss(mode="binary", from_logits=True)
         self.focal = smp.losses.FocalLoss(mode="binary", gamma=2.0)
         self.register_buffer("threshold", torch.tensor(math.nan, dtype=torch.float64))
@@ -183,13 +187,17 @@ class Segmentation(Task):
         )
 
     def calibrate(self) -> None:
-        """Choose the threshold with the best pixel F1 on what was measured.
+        """Choose the threshold with the best F1 on what was measured, over pixels or averaged over images.
 
         Raises:
             UserError: nothing was measured, or no defective pixel is among it.
         """
         rows = self.measured.gather("choose a threshold")
-        best = pixel.best_f1_threshold(rows["probability"], rows["mask"])
+        ways: dict[str, Callable[..., pixel.BestF1]] = {
+            "pixels": pixel.best_f1_threshold,
+            "images": pixel.best_image_f1_threshold,
+        }
+        best = ways[self.choose_threshold](rows["probability"], rows["mask"])
         if math.isnan(best.threshold):
             raise UserError(
                 f"no defective pixel in {len(rows['mask'])} validation images, so no threshold can be chosen; "

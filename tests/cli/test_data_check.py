@@ -103,7 +103,7 @@ def test_a_contact_sheet_outlines_masks_outside_of_the_dataset(
     assert (pixels == (255, 0, 0)).all(axis=2).sum() > 7 * 100
     for place, words in (
         (data / "mvtec_ad" / "sheet.png", "where nothing is ever written"),
-        (tmp_path / "sheet.txt", "wants a name that ends in"),
+        (tmp_path / "sheet.txt", "expected a name that ends in"),
     ):
         told = run("data", "check", "mvtec_ad", "--data", data, "--sheet", place)
         assert (told.code, place.exists()) == (2, False)

@@ -96,7 +96,7 @@ def test_what_cannot_be_exported_is_refused(
         (synthetic, "--to", "coco", "--classes", "all", *out): "classes is 'all'; wants one of",
         (synthetic, "--to", "coco", "--min-area", 0, *out): "min_area is 0",
         (synthetic, "--to", "coco", "--root", full / "none", *out): "no such folder",
-        (tmp_path / "none", "--to", "coco", *out): "no such file or folder, and no dataset",
+        (tmp_path / "none", "--to", "coco", *out): "no such file, folder or dataset",
         (full, "--to", "coco", *out): "a manifest is manifest.csv + manifest.json",
         ("mvtec_ad", "--to", "coco", *out): "--data is missing",
         ("mvtec_ad", "--data", data, "--to", "coco", "--out", inside): "nothing is ever written",

@@ -67,14 +67,14 @@ def test_default_scores_have_intervals_floors_and_a_record_that_collect_reads(
     assert code == 0, err
     assert "seeded random weights" in err
     rows = {(row["name"], row["kind"]): row for row in json.loads(out)["rows"]}
-    fd = rows["fd_vgg16_random_s0", "score"]
+    fd = rows["fd_lite0_imagenet", "score"]
     assert fd["ci_low"] <= fd["value"] <= fd["ci_high"]
     assert (fd["n_real"], fd["n_fake"]) == (8, 6)
-    assert rows["fd_vgg16_random_s0", "floor"]["value"] > 0
+    assert rows["fd_lite0_imagenet", "floor"]["value"] > 0
     assert rows["lpips_alex_random_s0_pairwise", "score"]["value"] > 0
-    assert rows["nn_ratio_vgg16_random_s0", "score"]["extractor"] == "vgg16_random_s0"
-    # The floor of density and coverage halves 8 images, and needs 6.
-    assert "needs ≥ 6" in rows["density_coverage_k5_vgg16_random_s0", "floor"]["reason"]
+    assert rows["nn_ratio_lite0_imagenet", "score"]["extractor"] == "lite0_imagenet"
+    assert rows["density_lite0_imagenet", "floor"]["value"] == 1
+    assert "needs ≥ 20" in rows["is_lite0_imagenet", "score"]["reason"]
 
     record = tmp_path / "results/records/score.mine.score.jsonl"
     picture = tmp_path / "results/score/mine.neighbours.png"
@@ -90,13 +90,13 @@ def test_default_scores_have_intervals_floors_and_a_record_that_collect_reads(
     assert defectbench_("collect")[0] == 0
     with (tmp_path / "results/leaderboard.csv").open(newline="") as file:
         board = {row["metric"]: row for row in csv.DictReader(file)}
-    assert float(board["fd_vgg16_random_s0"]["mean"]) == pytest.approx(fd["value"], abs=1e-4)
-    assert board["fd_vgg16_random_s0"]["method"] == "mine"
-    assert board["fd_vgg16_random_s0"]["rank"] == "1"
+    assert float(board["fd_lite0_imagenet"]["mean"]) == pytest.approx(fd["value"], abs=1e-4)
+    assert board["fd_lite0_imagenet"]["method"] == "mine"
+    assert board["fd_lite0_imagenet"]["rank"] == "1"
     with (tmp_path / "results/score/mine.score.csv").open(newline="") as file:
         table = {row["metric"]: row for row in csv.DictReader(file)}
-    assert table["fd_vgg16_random_s0"]["ci_low"]
-    assert table["fd_vgg16_random_s0"]["n_synthetic"] == "6"
+    assert table["fd_lite0_imagenet"]["ci_low"]
+    assert table["fd_lite0_imagenet"]["n_synthetic"] == "6"
 
 
 def test_masks_tell_the_image_without_a_visible_defect(folders, defectbench_, tmp_path):
@@ -222,7 +222,7 @@ def test_bad_folders_are_refused_by_name_and_nothing_is_written(
         (["--metrics", "change_inside"], ["needs --masks DIR and --sources DIR"]),
         (["--metrics", "ic_lpips_masked"], ["needs masks of the real images"]),
         (["--train", "nowhere"], ["nowhere", "no such folder", "--train"]),
-        (["--metrics", " , "], ["names no metric"]),
+        (["--metrics", " , "], ["no name of a metric"]),
         (
             ["--metrics", "fid"],
             ["weights-inception-2015-12-05-6726825d.pth", "https://", "DEFECTBENCH_WEIGHTS"],

@@ -112,7 +112,7 @@ def test_ctrl_c_says_what_is_kept_and_leaves_no_process(table, tmp_path, where):
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert told.splitlines()[-1].startswith("stopped: what is finished is kept")
+    assert told.splitlines()[-1].startswith("stopped: finished jobs are kept")
     assert told.splitlines()[-1].endswith("run the same command again")
     assert "Traceback" not in told
     assert not processes_of(process.pid)

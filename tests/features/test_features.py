@@ -174,3 +174,39 @@ def test_clip_reads_a_torchscript_archive(tmp_path):
     rows = extractor(torch.from_numpy(_pictures(3, 0)).permute(0, 3, 1, 2))
     assert rows.shape == (3, 16)
     assert torch.isfinite(rows).all()
+
+
+def test_lite0_gives_pooled_features_and_logits_of_the_network_with_imagenet_weights():
+    import timm
+    from PIL import Image
+
+    from defectbench.nn.pretrained import load_backbone
+
+    net = build("lite0_imagenet")
+    assert build("lite0_imagenet_logits").name == net.name == "lite0_imagenet"
+    assert {part: s.stop - s.start for part, s in net.parts.items()} == {
+        "lite0_imagenet": 1280,
+        "lite0_imagenet_logits": 1000,
+    }
+    pictures = _pictures(3, 5)
+    images = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy())
+    with torch.inference_mode():
+        rows = net(images)
+        whole = load_backbone("tf_efficientnet_lite0", "imagenet").eval()
+        config = timm.get_pretrained_cfg("tf_efficientnet_lite0")
+        assert (config.mean, config.std) == ((0.5,) * 3, (0.5,) * 3)
+        resized = np.stack(
+            [
+                np.asarray(Image.fromarray(p).resize((224, 224), Image.Resampling.BICUBIC))
+                for p in pictures
+            ]
+        )
+        scaled = torch.from_numpy(resized).permute(0, 3, 1, 2).float() / 127.5 - 1
+        logits, pooled = whole(scaled), whole.forward_features(scaled).mean(dim=(2, 3))
+    # Pillow rounds to whole grey levels, so the two agree to about a hundredth.
+    for ours, theirs in ((rows[:, :1280], pooled), (rows[:, 1280:], logits)):
+        assert (ours - theirs).norm() < 0.05 * theirs.norm()
+    assert not any(parameter.requires_grad for parameter in net.parameters())
+    assert not net.network.training
+    alone = net(images[:1])
+    assert torch.allclose(alone, rows[:1], atol=1e-4)

@@ -6,6 +6,7 @@ import warnings
 
 import torch
 from lightning import Callback, Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 from defectbench.batch import Batch, Request, TrainBatch
@@ -79,6 +80,7 @@ def train(module, steps: int, *, precision: str = "32-true", batch=None) -> list
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=[counter],
+        plugins=[LightningEnvironment()],  # whatever scheduler the machine has
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers

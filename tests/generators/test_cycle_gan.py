@@ -6,11 +6,8 @@ import math
 import pytest
 import torch
 
-from defectbench.batch import Request
-from defectbench.config import UserError
 from defectbench.generators.cycle_gan import CycleGAN, FakePool
-from defectbench.nn.masks.drawn_masks import difference_masks
-from tests.generators.short_training import build, check_trains, draw_batch, millions, sample, train
+from tests.generators.short_training import build, check_trains, millions, train
 
 
 @pytest.mark.parametrize(("blocks", "expected"), [(6, 7.84), (9, 11.38)])
@@ -87,17 +84,3 @@ def test_the_pool_survives_a_checkpoint() -> None:
 def test_without_a_pool_fakes_pass() -> None:
     fakes = torch.randn(2, 3, 2, 2)
     assert torch.equal(FakePool(0, 2).swap(fakes), fakes)
-
-
-def test_masks_are_where_the_image_changed() -> None:
-    model, normal = build(CycleGAN), draw_batch(defective=False)["image"]
-    request = Request(defects=torch.eye(3)[[0] * 4], product=torch.zeros(4).long(), normal=normal)
-    made = sample(model, request)
-    mask, valid = difference_masks(made["image"], normal)
-    assert torch.equal(made["mask"], mask)
-    assert torch.equal(made["valid"], valid)
-
-
-def test_an_odd_size_is_refused() -> None:
-    with pytest.raises(UserError, match="cycle_gan: size is 30; wants a multiple of 4"):
-        CycleGAN(size=30, defects=["a"], products=["p"])

@@ -123,16 +123,9 @@ def test_cycle_improves():
 
 
 @pytest.mark.slow
-def test_label_noise_and_reference_change_the_image():
+def test_references_in_place_of_noise_change_the_image():
     module = build(DtGan)
     train(module, 2)
-    made = sample(module, asked())
-    assert made["image"].abs().max() <= 1
-    assert made["mask"].shape == (4, 1, 32, 32)
-    assert torch.equal(made["image"], sample(module, asked())["image"])
-    assert not torch.equal(made["image"], sample(module, asked(), seed=1)["image"])
-    other = {**asked(), "defects": asked()["defects"].roll(1, 1)}
-    assert not torch.equal(made["image"], sample(module, other)["image"])
     guided = sample(module, asked(reference=draw_batch()))["image"]
     assert not torch.equal(guided, sample(module, asked(reference=draw_batch(seed=5)))["image"])
 
@@ -162,8 +155,6 @@ def test_mapping_noise_starts_as_the_identity():
     assert not torch.equal(one, module.mapping(z, domain, draw_from(None)).shape)
 
 
-def test_sizes_and_widths_that_do_not_fit_are_refused():
-    with pytest.raises(UserError, match="power of two"):
-        build(DtGan, size=48)
+def test_widths_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match="shape_ch below it"):
         build(DtGan, shape_ch=16)

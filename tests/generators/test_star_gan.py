@@ -7,11 +7,9 @@ from defectbench.generators.star_gan import StarGan
 from tests.generators.short_training import (
     DEFECTS,
     PRODUCTS,
-    asked,
     build,
     check_trains,
     millions,
-    sample,
     train,
     train_batch,
 )
@@ -57,17 +55,6 @@ def test_reconstruction_improves():
     module = build(StarGan, base=8, lr=2e-3)
     curve = [step["generator_cycle"] for step in train(module, 20)]
     assert sum(curve[-5:]) < 0.6 * sum(curve[:5])
-
-
-def test_label_changes_the_image_and_noise_does_not():
-    module = build(StarGan)
-    train(module, 2)
-    first = sample(module, asked())
-    assert torch.equal(first["image"], sample(module, asked(), seed=1)["image"])
-    other = sample(module, asked(defects=torch.eye(3)[(torch.arange(4) + 1) % 3]))
-    assert ((first["image"] - other["image"]).abs().amax((1, 2, 3)) > 1e-4).all()
-    assert first["mask"].shape == (4, 1, 32, 32)
-    assert first["valid"].dtype == torch.bool
 
 
 def test_constant_label_maps_survive_normalisation():

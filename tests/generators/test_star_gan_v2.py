@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from defectbench.config import UserError
 from defectbench.generators.star_gan_v2 import StarGanV2
 from defectbench.nn.training.turns import held
 from defectbench.nn.translation.style_domains import exchange, pick
@@ -71,20 +70,9 @@ def test_cycle_improves():
     assert sum(curve[-5:]) < 0.7 * sum(curve[:5])
 
 
-def test_label_noise_and_reference_change_the_image():
+def test_references_in_place_of_noise_change_the_image():
     module = build(StarGanV2)
     train(module, 2)
-    image = sample(module, asked())["image"]
-    assert image.abs().max() <= 1
-    assert torch.equal(image, sample(module, asked())["image"])
-    assert not torch.equal(image, sample(module, asked(), seed=1)["image"])
-    other = {**asked(), "defects": asked()["defects"].roll(1, 1)}
-    assert not torch.equal(image, sample(module, other)["image"])
     guided = sample(module, asked(reference=draw_batch()))["image"]
     assert not torch.equal(guided, sample(module, asked(reference=draw_batch(seed=5)))["image"])
     assert torch.equal(guided, sample(module, asked(reference=draw_batch()), seed=1)["image"])
-
-
-def test_a_size_that_is_not_a_power_of_two_is_refused():
-    with pytest.raises(UserError, match="power of two"):
-        build(StarGanV2, size=48)

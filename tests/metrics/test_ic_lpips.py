@@ -10,9 +10,8 @@ import pytest
 from defectbench.features.images import ArrayImages, MaskedImages
 from defectbench.features.lpips_pairs import between
 from defectbench.features.lpips_streams import streamed_ic_lpips
-from defectbench.metrics.base import Undefined
+from defectbench.metrics.base import Undefined, stored
 from defectbench.metrics.ic_lpips import METRICS, PROTOCOLS, assign, ic_lpips, metric
-from defectbench.metrics.pairwise import stored
 from tests.features.stub_lpips import StubLpips
 
 each = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)

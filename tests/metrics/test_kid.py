@@ -13,7 +13,6 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from defectbench.metrics import kid as module
-from defectbench.metrics.bootstrap import resample_counts
 from defectbench.metrics.kid import (
     kid,
     kid_stylegan,
@@ -22,6 +21,7 @@ from defectbench.metrics.kid import (
     replicated_kid,
     weighted_kid,
 )
+from defectbench.metrics.parts.bootstrap import resample_counts
 
 
 def _sets(seed: int, real: int, fake: int, dimensions: int = 32, shift: float = 0.2):

@@ -8,13 +8,6 @@ import torch
 from torchmetrics.image.mifid import MemorizationInformedFrechetInceptionDistance
 
 from defectbench.metrics.base import Undefined
-from defectbench.metrics.bootstrap import resample_counts
-from defectbench.metrics.distances import (
-    euclidean,
-    euclidean_within,
-    nearest_present,
-    without_self,
-)
 from defectbench.metrics.fid import fid
 from defectbench.metrics.memorisation import (
     authenticity,
@@ -24,6 +17,8 @@ from defectbench.metrics.memorisation import (
     neighbours,
     replicated_neighbours,
 )
+from defectbench.metrics.parts.bootstrap import resample_counts
+from defectbench.metrics.parts.distances import distances, nearest_present, without_self
 
 
 def _sets(seed: int, real: int, fake: int, dimensions: int = 12):
@@ -32,14 +27,52 @@ def _sets(seed: int, real: int, fake: int, dimensions: int = 12):
 
 
 def _near(real, fake):
-    return neighbours(euclidean_within(real), euclidean(fake, real))
+    found = distances(real, fake)
+    return neighbours(found.within, found.between.T)
 
 
 def test_distances_equal_norms_of_differences_far_from_the_origin():
     real, fake = _sets(0, 9, 7)
     expected = np.linalg.norm(real[:, None] - fake[None], axis=2)
-    np.testing.assert_allclose(euclidean(real + 1e4, fake + 1e4), expected, rtol=1e-7)
-    assert (np.diag(euclidean_within(real)) == 0).all()
+    found = distances(real + 1e4, fake + 1e4, second_too=True)
+    np.testing.assert_allclose(found.between, expected, rtol=1e-7)
+    for within, rows in ((found.within, real), (found.within_second, fake)):
+        expected = np.linalg.norm(rows[:, None] - rows[None], axis=2)
+        np.testing.assert_allclose(within, expected, rtol=1e-7, atol=1e-12)
+        assert (np.diag(within) == 0).all()
+        assert (within == within.T).all()
+
+
+def test_duplicates_are_at_zero_and_all_at_one_distance_from_others():
+    """A matrix product puts copies of one image at distances of 1e-7, and at different ones."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        base = np.abs(rng.normal(size=(9, 673))) * 10
+        real = base[rng.integers(0, 9, 25)]
+        fake = np.concatenate([base[rng.integers(0, 9, 14)], np.abs(rng.normal(size=(5, 673)))])
+        found = distances(real, fake, second_too=True)
+        exact = np.linalg.norm(real[:, None] - fake[None], axis=2)
+        assert ((found.between == 0) == (exact == 0)).all()
+        same = (fake[:, None] == fake[None]).all(axis=2)
+        for one, other in zip(*np.nonzero(same), strict=True):
+            assert (found.between[:, one] == found.between[:, other]).all()
+            assert (found.within_second[one] == found.within_second[other]).all()
+        twin = [np.flatnonzero((fake == row).all(axis=1)) for row in real]
+        for row, copies in enumerate(twin):
+            assert (found.between[:, copies] == found.within[:, [row]]).all()
+
+
+def test_copies_among_doubled_training_images():
+    """The guard of before, a distance of exactly zero, missed 18 of 60 such cases: nn_ratio 1.0, or 44,442,134.7."""
+    metric, rng = nearest_neighbours(), np.random.default_rng(0)
+    for seed in range(30):
+        base = np.abs(np.random.default_rng(seed).normal(size=(8, 673))) * 5
+        all_doubled = np.repeat(base, 2, axis=0)
+        answer = metric(all_doubled, base, rng)
+        assert str(answer) == "n/a (more than half of the real images are exact duplicates)"
+        some_doubled = np.concatenate([base, base[:2]])
+        assert metric(some_doubled, base[[0, 1, 2, 2]], rng) == {"nn_ratio": 0, "authenticity": 0}
+        assert metric(base, base, rng) == {"nn_ratio": 0, "authenticity": 0}
 
 
 def test_copies_score_zero_and_fresh_samples_about_one():
@@ -109,7 +142,8 @@ def test_nearest_present_equals_a_search_in_every_resample():
 
 def test_replicates_equal_resamples_written_out():
     real, fake = _sets(8, 25, 18)
-    within, across = euclidean_within(real), euclidean(fake, real)
+    found = distances(real, fake)
+    within, across = found.within, found.between.T
     values = replicated_neighbours(within, across, np.random.default_rng(9), 8)
     rng = np.random.default_rng(9)
     w, v = resample_counts(rng, 25, 8), resample_counts(rng, 18, 8)

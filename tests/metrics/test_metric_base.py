@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from defectbench.metrics import fid, inception_score, kid, memorisation, prdc
-from defectbench.metrics.base import ANY, SetMetric, TooFew
-from defectbench.metrics.bootstrap import centred_interval, resample_counts
+from defectbench.metrics.base import ANY, TooFew
+from defectbench.metrics.parts.bootstrap import (
+    centred_interval,
+    mean_values,
+    resample_counts,
+    wilson,
+)
 
 ALL = [m for module in (fid, inception_score, kid, memorisation, prdc) for m in module.METRICS]
 SMALL = [metric for metric in ALL if metric.needs <= 60]
@@ -29,7 +34,6 @@ def test_names_are_unique():
 
 @every
 def test_one_image_too_few_is_answered_by_name_and_number(metric):
-    assert isinstance(metric, SetMetric)
     rows = np.random.default_rng(0).normal(size=(metric.needs - 1, 4))
     answer = metric(rows, rows, np.random.default_rng(0))
     assert isinstance(answer, TooFew)
@@ -108,3 +112,23 @@ def test_interval_is_moved_to_the_value_and_cut_at_the_support():
         centred_interval(1.0, replicates, level=95)
     with pytest.raises(ValueError, match="no replicates"):
         centred_interval(1.0, np.empty(0))
+
+
+def test_wilson_s_interval_is_the_published_one_and_has_width_at_its_ends():
+    # Newcombe 1998, table I, method 3
+    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15 / 148, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0 / 20, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson(1 / 29, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+    assert wilson(1.0, 20) == pytest.approx((0.8389, 1.0), abs=5e-5)
+
+
+@pytest.mark.parametrize("images", [2, 3, 5, 10])
+def test_the_interval_of_a_mean_of_few_images_holds_the_mean_in_95_of_100_cases(images):
+    held = 0
+    for seed in range(400):
+        values = np.random.default_rng([images, seed]).normal(size=images)
+        low, high = centred_interval(values.mean(), mean_values(values, 1000))
+        held += low <= 0 <= high
+    assert held / 400 == pytest.approx(0.95, abs=0.03)  # resamples: 0.51, 0.75, 0.84, 0.91
+    assert not len(mean_values(np.ones(1), 10))

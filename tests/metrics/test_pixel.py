@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -198,6 +199,9 @@ def test_undefined_scores_are_nan():
     scores, nothing = np.arange(6.0), np.zeros(6)
     assert np.isnan(pixel.pixel_auc(scores, nothing))
     assert np.isnan(pixel.average_precision(scores, nothing))
+    everything = np.ones_like(nothing)
+    assert np.isnan(pixel.average_precision(scores, everything))  # any ranking would be perfect
+    assert np.isnan(pixel.image_average_precision(scores.ravel(), everything.ravel()))
     assert np.isnan(pixel.best_f1_threshold(scores, nothing).threshold)
     assert np.isnan(pixel.f1_max(scores, nothing, [0.5]))
     assert np.isnan(pixel.f1_at(scores, nothing, 9.0))
@@ -230,3 +234,22 @@ def test_pro_refuses_bad_input_by_name():
         pixel.pro(good * np.nan, good)
     with pytest.raises(ValueError, match=r"map 0 is \(4, 4\), its mask \(4, 5\)"):
         pixel.pro(good, np.zeros((1, 4, 5)))
+
+
+def test_the_threshold_of_images_lets_no_large_mask_decide():
+    """Three images with a small clear defect, one with a large faint one, one normal with a faint false alarm."""
+    masks, maps = np.zeros((5, 20, 20), bool), np.full((5, 20, 20), 0.01)
+    for i in range(3):
+        masks[i, 2:4, 2:4] = True
+        maps[i, 2:4, 2:4] = 0.8
+    masks[3, :15] = True
+    maps[3, :15] = 0.2
+    maps[4, 0, 0] = 0.3
+    pooled = pixel.best_f1_threshold(maps, masks)
+    by_image = pixel.best_image_f1_threshold(maps, masks)
+    assert pooled.threshold == pytest.approx(0.2)
+    assert 0.3 < by_image.threshold <= 0.8
+    assert by_image.f1 == pytest.approx((3 + 0 + 1) / 5)
+    assert math.isnan(pixel.best_image_f1_threshold(maps, np.zeros_like(masks)).threshold)
+    with pytest.raises(ValueError, match="expected the same"):
+        pixel.best_image_f1_threshold(maps[:2], masks)

@@ -248,7 +248,7 @@ def test_a_csv_that_went_through_a_spreadsheet_program_is_read(saved, tmp_path):
     ("saved", "why"),
     [
         ("image,defects\na.png,Riß\n".encode("latin-1"), "UTF-8"),
-        (b"image,defects\na.png\n", "row 2 has more or fewer cells"),
+        (b"image,defects,metric,table\na.png\n", "row 2 has more or fewer cells"),
         (b"image,image\na.png,b.png\n", "twice"),
         (b"image,defects\n\0,\0\n", "zero bytes"),
     ],

@@ -125,7 +125,7 @@ def test_two_tables_ask_for_one_fit_and_it_is_said(run, finished, tmp_path):
     again = run("run", table, other, "--out", out)
     assert again.code == 0, again.err
     assert again.out.count("nothing to do") == 2
-    assert f"{fits} fits, asked for {2 * fits} times" in again.out
+    assert f"{2 * fits} fits requested, {fits} distinct" in again.out
 
 
 def test_a_finished_table_and_its_plan_import_no_torch(finished):

@@ -134,4 +134,6 @@ def test_without_slurm_or_a_profile_the_cure_is_named(run, table, tmp_path, monk
     assert "--on local on every machine" in told.err
     with pytest.raises(UserError, match="--on slurm only"):
         make_executor("local", 0, MACHINE, cluster="cpu")
-    assert "belongs to --on slurm" in run("run", table, "--out", tmp_path / "out", "--wait").err
+    assert (
+        "--wait: expected --on slurm" in run("run", table, "--out", tmp_path / "out", "--wait").err
+    )

@@ -87,7 +87,7 @@ def test_the_same_seed_draws_the_same_bytes(runs, tmp_path):
 def test_a_model_draws_what_it_was_trained_on_alone(runs, tmp_path):
     done = call("fit", "dfmgan", *FIT, "--defect", "hole", *DFMGAN, "--out", tmp_path / "fit")
     assert done.returncode == 0, done.stderr
-    assert re.search("masks of the last grid: .*(native|invalid)", done.stderr)
+    assert re.search("masks of the last sample grid: .*(native|invalid)", done.stderr)
     model = tmp_path / "fit" / "generator.ckpt"
     refused(
         call("sample", model, "--label", "liquid", "--out", tmp_path / "x"),

@@ -16,7 +16,7 @@ from defectbench.plan.job import Job
 from defectbench.stages.context import Context
 from defectbench.stages.inspector import WEIGHTS, Inspector, load_task, save_task
 from defectbench.stages.score import score
-from defectbench.stages.scored_sets import scored_sets
+from defectbench.stages.scored_sets import mixes, scored_sets
 from defectbench.store.jobs import Store
 from defectbench.tasks.segmentation import Segmentation
 
@@ -219,3 +219,21 @@ def test_an_inspector_comes_back_as_it_was_and_its_absence_is_named(squares, tmp
     with torch.no_grad():
         expected = task(batch).sigmoid()[:, 0].numpy()
     np.testing.assert_allclose(first.scores(images), expected, atol=1e-6)
+
+
+def test_floors_take_the_labels_of_the_synthetic_images():
+    class Labelled:
+        def __init__(self, *labels):
+            self.labels = [(label,) for label in labels]
+
+    sides = {
+        "unseen": Labelled("crack", "crack", "hole", "fray"),
+        "training": Labelled("fray", "fray"),
+        "generated": Labelled("crack", "hole", "hole", "hole"),
+    }
+    found = mixes(sides)
+    assert set(found) == {"unseen"}, "training images share no label with the synthetic ones"
+    assert found["unseen"].weights.tolist() == [0.5, 0.5, 3, 0]
+    assert found["unseen"].labels.tolist() == [0, 0, 1, 2]
+    del sides["generated"]
+    assert mixes(sides) is None

@@ -202,7 +202,7 @@ def test_a_signal_ends_a_fit_and_the_same_command_goes_on(
     assert stopped.code == 128 + getattr(signal, number)
     last = stopped.err.strip().splitlines()[-1]
     assert number in last
-    assert "what is finished is kept" in last
+    assert "finished jobs are kept" in last
     assert signal.getsignal(getattr(signal, number)) == handler
     assert not (out / "generator.ckpt").exists()
     assert run(*FIT, "--out", out).code == 0

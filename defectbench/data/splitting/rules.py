@@ -310,12 +310,47 @@ def _k_fold(sides: Sides, k: int, i: int) -> None:
 
 
 def _fraction(sides: Sides, test: float) -> None:
-    """A share `test` of each stratum, chosen by the seed, tests; published sides of normals are kept."""
+    """A share `test` of each stratum, chosen by the seed, tests; published sides of normals are kept.
+
+    Training takes whole parts in the seed's order while they fit, so where parts differ much in size the largest mostly
+    test, and more images than asked for do; `fraction_of_images` keeps the share.
+    """
     if not 0 < test < 1:
         raise UserError(f"fraction(test={test}): wants a share between 0 and 1")
     for stratum, parts in sides.strata.items():
         if not sides.keep_published(stratum):
             divide(sides, sides.shuffled(stratum, "fraction"), (1 - test) * count(parts))
+
+
+def _fraction_of_images(sides: Sides, test: float) -> None:
+    """As `fraction`, and on average over seeds a share `test` of the images tests, however unequal the parts are.
+
+    Parts stand in the seed's order; the one that lies across the border between training and testing falls to a side with
+    the share of its images that lies there. So large parts test as often as small ones. Where all parts of a stratum have one
+    size it is divided as `fraction` does.
+    """
+    if not 0 < test < 1:
+        raise UserError(f"fraction_of_images(test={test}): wants a share between 0 and 1")
+    for stratum, parts in sides.strata.items():
+        if sides.keep_published(stratum):
+            continue
+        order, border = sides.shuffled(stratum, "fraction"), (1 - test) * count(parts)
+        if len({part.images for part in parts}) < 2:
+            divide(sides, order, border)
+            continue
+        chance = numpy_rng(sides.seed, "split", "fraction_of_images", *stratum).random()
+        before = trained = 0
+        for part in order:
+            trained += before + chance * part.images <= border
+            before += part.images
+        if trained == len(
+            order
+        ):  # something must test, not the part that the border gave to training
+            order, trained = [*order[1:], order[0]], trained - 1
+        elif not trained:
+            order, trained = [order[-1], *order[:-1]], 1
+        sides.put(order[:trained], "train")
+        sides.put(order[trained:], "test")
 
 
 def _fraction_by_image_leaks(sides: Sides, test: float) -> None:
@@ -342,6 +377,9 @@ RULES: Final[Mapping[str, Entry]] = {
     "subset": Entry(_subset, "subset(20 of A)", {"n": int, "product": str}),
     "k_fold": Entry(_k_fold, "k_fold(5, 0)", {"k": int, "i": int}),
     "fraction": Entry(_fraction, "fraction(test=0.4)", {"test": float}),
+    "fraction_of_images": Entry(
+        _fraction_of_images, "fraction_of_images(test=0.4)", {"test": float}
+    ),
     "fraction_by_image_leaks": Entry(
         _fraction_by_image_leaks,
         "fraction_by_image_leaks(test=0.4)",

@@ -39,6 +39,7 @@ class TrainingSet:
         n_real: real images with a defect.
         n_synthetic: synthetic images that are used.
         left_out: synthetic images without a usable mask, where the task needs masks.
+        n_restored: restored normals among the images, flagged as synthetic.
     """
 
     images: ImageSet
@@ -47,6 +48,7 @@ class TrainingSet:
     n_real: int
     n_synthetic: int
     left_out: int
+    n_restored: int = 0
 
 
 def training_set(
@@ -60,6 +62,7 @@ def training_set(
     normals: int = 0,
     ratio: float | None = None,
     seed: int = 0,
+    restored: Prepared | None = None,
 ) -> TrainingSet:
     """Put the training images of an arm together.
 
@@ -72,6 +75,8 @@ def training_set(
         needs_masks: leave synthetic images without a valid mask out.
         normals: real normal training images to add (all that there are if fewer).
         ratio: synthetic images per real defect image; None takes all.
+        restored: normals that the generator made of defective images, if any; they join where normals do and the task needs
+            no masks, because a trace of the defect may be left in them.
         seed: chooses among normals and synthetic images where not all are taken.
 
     Raises:
@@ -120,6 +125,10 @@ def training_set(
         good = real.rows(split="train", defective=False)
         good = np.sort(numpy_rng(seed, "normals").permutation(good)[:normals])
         chosen = chosen + ImageSet.of(real, good)
+    n_restored = 0
+    if restored is not None and n_synthetic and normals and not needs_masks:
+        n_restored = len(restored.table)
+        chosen = chosen + ImageSet.of(restored, np.arange(n_restored, dtype=np.int64))
     return TrainingSet(
         images=chosen,
         validation=validation,
@@ -127,6 +136,7 @@ def training_set(
         n_real=len(rows),
         n_synthetic=n_synthetic,
         left_out=left_out,
+        n_restored=n_restored,
     )
 
 

@@ -25,7 +25,7 @@ from defectbench.data.cache.prepare import Prepared
 from defectbench.data.streams.classic_augment import augment
 from defectbench.rng import derive, numpy_rng, torch_rng
 
-Balance = Literal["none", "defect"]
+Balance = Literal["none", "defect", "halves"]
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,8 @@ class Stream:
         name: its part of the seed, e.g. "defect".
         view: applied to each batch.
         augment: names of augmentations, in order.
-        balance: "none" passes through shuffled epochs; "defect" draws the label uniformly, then an image of it.
+        balance: "none" passes through shuffled epochs; "defect" draws the label uniformly, then an image of it;
+            "halves" draws normal or defective, then an image of that kind.
     """
 
     images: ImageSet
@@ -196,8 +197,19 @@ class Stream:
             for key in sorted(set(keys), reverse=True)
         ]
 
+    @cached_property
+    def _halves(self) -> list[npt.NDArray[np.int64]]:
+        defective = np.asarray((self.images.defects > 0).any(axis=1))
+        return [half for half in map(np.flatnonzero, (~defective, defective)) if len(half)]
+
     def indices(self, seed: int, step: int, batch: int) -> npt.NDArray[np.int64]:
         """Choose the images of one step, (batch,)."""
+        if self.balance == "halves":
+            rng = numpy_rng(seed, self.name, "halves", step)
+            kinds = rng.integers(len(self._halves), size=batch)
+            return np.array(
+                [self._halves[k][rng.integers(len(self._halves[k]))] for k in kinds], dtype=np.int64
+            )
         if self.balance == "defect":
             rng = numpy_rng(seed, self.name, "balanced", step)
             kinds = rng.integers(len(self._classes), size=batch)

@@ -6,7 +6,7 @@ Without them every synthetic image is a defect, and a head that tells synthetic 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def restorations(
     batch: int,
     seed: int,
     learned: Learned,
-    defects: Mapping[str, str],
+    defects: Iterable[str],
 ) -> Iterator[Asked]:
     """Ask for `count` restored images; each starts from a training image with one of `defects`, drawn by the seed.
 
@@ -40,7 +40,7 @@ def restorations(
         batch: images per request.
         seed: seed of the sampling; image i is a function of (seed, i).
         learned: what the generator has learned from; it must know the product.
-        defects: the target's names of the defects that the generator can take away; keys alone are read.
+        defects: the target's names of the defects that the generator can take away.
     """
     rows = np.unique(
         np.concatenate(

@@ -40,6 +40,7 @@ RULES = (
     "k_fold(3, 0)",
     "k_fold(3, 2)",
     "fraction(test=0.4)",
+    "fraction_of_images(test=0.4)",
 )
 LEAKING = {
     ("sdi", "official"): "the publisher's own sides hold copies with two labels (docs/datasets.md)"

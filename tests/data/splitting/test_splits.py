@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -33,6 +34,7 @@ WRITTEN = [
     "subset(4 of wood)",
     "k_fold(4, 1)",
     "fraction(test=0.4)",
+    "fraction_of_images(test=0.4)",
 ]
 
 
@@ -314,6 +316,35 @@ def test_a_part_counts_for_what_it_shows_of_its_defect() -> None:
     ]
     done = split(make(rows), "fraction(test=0.4)", validation=0)
     assert sides(done, "crack") == {"train": 6, "test": 4}
+
+
+@pytest.mark.parametrize("test", [0.2, 0.4, 0.6])
+@pytest.mark.parametrize("sizes", [(1, 1, 8), (1,) * 10 + (10,)])
+def test_a_fraction_of_images_is_that_whatever_the_size_of_groups(test, sizes) -> None:
+    """`fraction` gives 1, 1, 8 a mean test share of 0.61, whatever was asked, and the large group tests in most seeds."""
+    rows: list[dict[str, object]] = [
+        {"id": f"{g:02d}_{i:02d}", "defects": ("crack",), "group": f"g{g}"}
+        for g, size in enumerate(sizes)
+        for i in range(size)
+    ]
+    manifest = make(rows)
+    shares, large = [], []
+    for seed in range(150):
+        done = split(manifest, f"fraction_of_images(test={test})", seed, validation=0)
+        tests = (done.table["split"] == "test").to_numpy()
+        groups = done.table["group"].to_numpy()
+        assert set(groups[tests]).isdisjoint(groups[~tests])
+        assert 0 < tests.sum() < len(tests)
+        shares.append(tests.mean())
+        large.append(tests[-1])
+    assert np.mean(shares) == pytest.approx(test, abs=0.07)
+    assert np.mean(large) == pytest.approx(test, abs=0.13)
+
+
+def test_a_fraction_of_images_of_equal_groups_is_that_of_fraction() -> None:
+    both = [split(grouped(), f"{rule}(test=0.4)") for rule in ("fraction", "fraction_of_images")]
+    holes = [one.table[[bool(d) for d in one.table["defects"]]] for one in both]
+    assert holes[0]["split"].tolist() == holes[1]["split"].tolist()
 
 
 def test_another_seed_gives_another_split_of_the_same_counts() -> None:

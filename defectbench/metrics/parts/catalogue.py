@@ -1,7 +1,7 @@
 """Every set metric by name; imports no torch, so that listing and planning stay fast.
 
 Installed packages add theirs under the entry-point group `defectbench.metrics`; an entry's value names
-an object that is a `SetMetric`.
+a `Metric`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from defectbench.metrics import (
     pairwise,
     prdc,
 )
-from defectbench.metrics.base import SetMetric
+from defectbench.metrics.base import Metric
 
 # Features that distances between distributions are also taken on, besides the Inception's.
-SPACES = ("vgg16_random_s0", "dinov2_vitb14", "dinov2_vitl14", "clip_vitb32")
+SPACES = ("lite0_imagenet", "vgg16_random_s0", "dinov2_vitb14", "dinov2_vitl14", "clip_vitb32")
 RANDOM_LPIPS = ("lpips_alex_random_s0", "lpips_vgg_random_s0")
 
 
-def _house() -> list[SetMetric]:
+def _house() -> list[Metric]:
     """The metrics of this package."""
     modules = (fid, kid, inception_score, prdc, memorisation, pairwise, ic_lpips, mask_scores)
-    found: list[SetMetric] = [metric for module in modules for metric in module.METRICS]
+    found: list[Metric] = [metric for module in modules for metric in module.METRICS]
     for space in SPACES:
         found += [
             fid.distance(space),
@@ -40,13 +40,14 @@ def _house() -> list[SetMetric]:
             prdc.density_coverage_k5(space),
             memorisation.nearest_neighbours(space),
         ]
+    found.append(inception_score.metric("lite0_imagenet_logits"))
     found += [pairwise.pairwise(net) for net in RANDOM_LPIPS]
     for protocol in ic_lpips.PROTOCOLS:
         found.append(ic_lpips.metric(protocol, f"{protocol.extractor}_random_s0"))
     return found
 
 
-def metrics() -> dict[str, SetMetric]:
+def metrics() -> dict[str, Metric]:
     """All metrics by name, with those of installed packages."""
     found = {metric.name: metric for metric in _house()}
     for entry in entry_points(group="defectbench.metrics"):
@@ -55,7 +56,7 @@ def metrics() -> dict[str, SetMetric]:
     return found
 
 
-def find(name: str) -> SetMetric:
+def find(name: str) -> Metric:
     """A metric by name.
 
     Raises:
@@ -67,10 +68,10 @@ def find(name: str) -> SetMetric:
     return known[name]
 
 
-def _summary(metric: SetMetric) -> str:
+def _summary(metric: Metric) -> str:
     """One line for `defectbench list metrics`."""
-    if isinstance(metric, mask_scores.ImageMetric):
-        return f"{MASKED[metric.values]}, {metric.extractor}, {metric.better} is better"
+    if metric.on == "masks":
+        return f"{MASKED[metric.protocol]}, {metric.extractor}, {metric.better} is better"
     sets = "generated against real" if "real" in metric.reads else "generated images alone"
     if metric.against == "training":
         sets = "generated against training"

@@ -8,11 +8,23 @@ from typing import Literal
 
 import numpy as np
 
-from defectbench.metrics.base import Array, Better, Floats, SetMetric, Undefined
-from defectbench.metrics.bootstrap import centred_interval
+from defectbench.metrics.base import (
+    ANY,
+    FRACTION,
+    Against,
+    Array,
+    Better,
+    Floats,
+    Fresh,
+    Metric,
+    Mix,
+    Undefined,
+)
+from defectbench.metrics.parts.bootstrap import centred_interval, wilson
 from defectbench.rng import numpy_rng
 
 REPLICATES = 1000
+FEWEST = 3  # images of a set from which resamples tell a spread
 Features = Mapping[str, Array]
 Kind = Literal["score", "floor", "ceiling"]
 
@@ -25,15 +37,15 @@ class ScoreRow:
         metric: name of the metric; it says the protocol.
         key: name of the value; most metrics have one, called like the metric.
         extractor: whose features.
-        kind: "score" of the generated images; "floor": the same between two sets of real ones, and of
-            the real ones themselves where a score looks at one set alone; "ceiling": the same of
-            training images replayed as if they were generated, which is what copying is worth.
+        kind: "score" of the generated images; "floor": what a perfect generator reaches, from real images alone;
+            "ceiling": the same of training images replayed as if they were generated, which is what copying is worth.
         value: the number, None where it is undefined.
         ci_low: lower end of the 95 % interval, None where there is none.
         ci_high: upper end.
-        interval: how the interval was found: "bootstrap_<resamples>", "jackknife_<groups>" or "".
+        interval: how the interval was found: "bootstrap_<resamples>", "jackknife_<groups>", "student_t", with "+wilson" where
+            it was widened to Wilson's, or "".
         n_real: real images.
-        n_fake: generated images; for a floor, those of the second real set.
+        n_fake: generated images; for a floor, how many it is taken for, or those of the second real set.
         better: which direction is better.
         status: "ok" or "n/a".
         reason: why it is not available.
@@ -65,12 +77,13 @@ class ScoreRow:
 def score_sets(
     real: Features,
     fake: Features,
-    metrics: Sequence[SetMetric],
+    metrics: Sequence[Metric],
     rng: np.random.Generator,
     *,
     replicates: int = REPLICATES,
     training: Features | None = None,
     copies: Features | None = None,
+    mix: Mapping[Against, Mix] | None = None,
 ) -> list[ScoreRow]:
     """Score generated against real images by every metric.
 
@@ -84,10 +97,11 @@ def score_sets(
         metrics: what to compute.
         rng: where all draws come from.
         replicates: bootstrap resamples at most; 0 for no intervals.
-        training: features of the real images that the generator was trained on. With them the floor is
-            one of these sets against the other; without them it is one half of `real` against the
-            other, and `real` also stands for them.
+        training: features of the real images that the generator was trained on; without them `real` also stands for
+            them. Floors are the metric's own (`Metric.floor`) where it has one, and where images were generated. Else
+            they are one of these sets against the other, and without `training` one half of `real` against the other.
         copies: features of training images replayed as if they were generated, for the ceiling.
+        mix: labels of the "unseen" and of the "training" images, for floors; None if they are not known.
 
     Returns:
         For each metric its scores, then its floor, then its ceiling, where there are such; a metric
@@ -102,14 +116,15 @@ def score_sets(
         seen, unseen = (real if training is None else training), real
         first, other = (seen, unseen) if metric.against == "training" else (unseen, seen)
         rows += _rows(metric, "score", first, fake, seed, replicates)
-        rows += _floor(metric, first, other if training is not None else None, seed)
+        labels = (mix or {}).get(metric.against)
+        rows += _floor(metric, first, other if training is not None else None, fake, labels, seed)
         if copies is not None and metric.inputs[1] in copies:
             rows += _rows(metric, "ceiling", first, copies, seed)
     return rows
 
 
 def _rows(
-    metric: SetMetric, kind: Kind, real: Features, fake: Features, seed: int, replicates: int = 0
+    metric: Metric, kind: Kind, real: Features, fake: Features, seed: int, replicates: int = 0
 ) -> list[ScoreRow]:
     """Rows of one metric for one pair of sets."""
     names = dict(zip(("real", "fake"), metric.inputs, strict=True))
@@ -141,9 +156,23 @@ def _rows(
     ]
 
 
-def _floor(metric: SetMetric, real: Features, other: Features | None, seed: int) -> list[ScoreRow]:
-    """Rows of one metric for real images against real images; none where that has no meaning."""
+def _floor(
+    metric: Metric,
+    real: Features,
+    other: Features | None,
+    fake: Features,
+    mix: Mix | None,
+    seed: int,
+) -> list[ScoreRow]:
+    """Rows of one metric for a perfect generator, or for real images against real images; none without meaning."""
     name, among = metric.inputs
+    if metric.floor is not None and name in real and among in fake:
+        fresh = Fresh(len(fake[among]), mix)
+        found = metric.floor(real[name].astype(np.float64), fresh, numpy_rng(seed, "floor"))
+        sizes = (len(real[name]) if "real" in metric.reads else 0, fresh.count)
+        if isinstance(found, Undefined):
+            return [missing_row(metric, "floor", *sizes, found.reason)]
+        return [score_row(metric, "floor", key, value, sizes) for key, value in found.items()]
     if name != among or name not in real:
         return []  # distances to references: two parts of the real set have none stored
     if metric.reads == ("fake",):
@@ -158,7 +187,7 @@ def _floor(metric: SetMetric, real: Features, other: Features | None, seed: int)
 
 
 def score_row(
-    metric: SetMetric,
+    metric: Metric,
     kind: Kind,
     key: str,
     value: float,
@@ -166,10 +195,29 @@ def score_row(
     spread: Floats | None = None,
     interval: str = "",
 ) -> ScoreRow:
-    """A row with a value; its interval is that of the replicated values in `spread`, if given."""
+    """A row with a value; its interval is that of the replicated values in `spread`, if given.
+
+    A share of images gets Wilson's interval too, and the wider end of both, since resamples of a share of 0 or 1 are all
+    alike. Fewer than three images have no other resamples than themselves, so they tell nothing of their spread.
+    """
     low = high = None
-    if spread is not None and len(spread) > 1:
-        low, high = centred_interval(value, spread, metric.support.get(key, (-np.inf, np.inf)))
+    support = metric.support.get(key, ANY)
+    read = [
+        size for side, size in zip(("real", "fake"), sizes, strict=True) if side in metric.reads
+    ]
+    if spread is not None and len(spread) > 1 and (metric.on == "masks" or min(read) >= FEWEST):
+        low, high = centred_interval(value, spread, support)
+    side = metric.shares.get(key)
+    if side is None and support == FRACTION and value in FRACTION:  # all values per image are alike
+        side = "fake"
+    if side is not None and spread is not None:
+        bounds = wilson(value, sizes[0 if side == "real" else 1])
+        low, high = (
+            bounds if low is None or high is None else (min(low, bounds[0]), max(high, bounds[1]))
+        )
+        interval = f"{interval}+wilson"
+    if low == high:  # nothing varies, so nothing is known
+        low = high = None
     return ScoreRow(
         metric=metric.name,
         key=key,
@@ -187,7 +235,7 @@ def score_row(
     )
 
 
-def missing_row(metric: SetMetric, kind: Kind, n_real: int, n_fake: int, reason: str) -> ScoreRow:
+def missing_row(metric: Metric, kind: Kind, n_real: int, n_fake: int, reason: str) -> ScoreRow:
     """A row without a value."""
     return ScoreRow(
         metric=metric.name,

@@ -1,9 +1,10 @@
-"""Bootstrap resamples of image sets as integer weights, and intervals from replicated values."""
+"""Intervals: from bootstrap resamples of image sets as integer weights, from Student's t, and of shares (Wilson)."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
 
 from defectbench.metrics.base import ANY, Floats, Support
 
@@ -20,6 +21,41 @@ def resample_counts(rng: np.random.Generator, images: int, count: int) -> npt.ND
         (count, images) counts; every row sums to `images`.
     """
     return rng.multinomial(images, np.full(images, 1 / images), size=count)
+
+
+def student_values(value: float, error: float, freedom: int, count: int) -> Floats:
+    """`count` values spread about `value` as Student's t at a standard error says.
+
+    Args:
+        value: the estimate.
+        error: its standard error.
+        freedom: degrees of freedom, at least 1.
+        count: how many.
+
+    Returns:
+        (count,) ascending; (0,) without a degree of freedom.
+    """
+    if freedom < 1:
+        return np.empty(0)
+    at = (np.arange(count) + 0.5) / count
+    return np.asarray(value + error * stdtrit(freedom, at))
+
+
+def mean_values(values: Floats, count: int) -> Floats:
+    """`count` values spread as the mean of `values` (n,) under other images of the same number, by Student's t."""
+    if len(values) < 2:
+        return np.empty(0)
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return student_values(float(values.mean()), error, len(values) - 1, count)
+
+
+def wilson(share: float, images: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a share of `images` images; of positive width for shares of 0 and 1 too."""
+    z2 = float(ndtri((1 + level) / 2)) ** 2
+    middle = share + z2 / (2 * images)
+    half = np.sqrt(z2 * (share * (1 - share) / images + z2 / (4 * images**2)))
+    low, high = (middle - half) / (1 + z2 / images), (middle + half) / (1 + z2 / images)
+    return float(np.clip(low, 0, share)), float(np.clip(high, share, 1))
 
 
 def centred_interval(
