@@ -29,7 +29,7 @@ setup: $(STAMP) ## prepare .venv and nothing else
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,detection,slurm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,detection]'
 # ultralytics asks for opencv-python, whose window system a bare machine lacks; headless is the same module without it.
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps opencv-python-headless

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import torch
 
     from defectbench.executors.base import Board
-    from defectbench.runner.run import Outcome
+    from defectbench.executors.slurm import Submitted
+    from defectbench.runner.run import Options, Outcome
 
     Images: TypeAlias = str | Path | npt.NDArray[np.uint8] | torch.Tensor
 
@@ -35,6 +36,7 @@ __all__ = [
     "load_table",
     "run",
     "score",
+    "submit",
 ]
 
 
@@ -199,17 +201,19 @@ def run(
     tensorboard: bool = False,
     foreign: Mapping[str, str | Path] | None = None,
     unlabelled: str = "",
+    cluster: str = "",
+    max_allocations: int = 0,
     board: Callable[[], Any] | None = None,
     say: Callable[[str], None] = _silent,
 ) -> Iterator[TableRun]:
-    """Run tables one after another; jobs that are done are not repeated.
+    """Run tables as one plan; jobs that are done are not repeated.
 
     Args:
         tables: names from `defectbench list tables`, or YAML files.
         preset: `smoke`, `small` or `paper`.
         data: folder that holds the real datasets.
         out: folder for results; jobs lie in its `jobs/`.
-        on: `inline` (this process) or `local` (worker processes).
+        on: `inline` (this process), `local` (worker processes), or `slurm` (allocations of a cluster; waits for them).
         workers: worker processes; 0 for one per GPU or core.
         only: restricts the cells, e.g. `{"method": "StarGAN"}`.
         retry: repeat jobs that failed for a reason that would repeat.
@@ -217,39 +221,95 @@ def run(
         tensorboard: whether fits write TensorBoard files.
         foreign: folders of images that another program made, by the name of their column.
         unlabelled: what own images of which nothing says whether they are good are: `good`, `ignore`, or refused.
+        cluster: profile of `slurm`: a name or a YAML file.
+        max_allocations: of `slurm`; 0 for the profile's number.
         board: makes a context manager that is told about jobs.
         say: called with each remark.
 
     Yields:
-        each table when it is done.
+        each table, when all are done.
 
     Raises:
         UserError: a table, a preset or the images are not as expected; finished jobs are kept.
     """
     from defectbench.executors import make_executor
-    from defectbench.runner.run import Options, check_data_used, run_table
+    from defectbench.runner.run import run_tables
+
+    asked = [str(table) for table in tables]
+    options = _options(
+        asked, preset, data, out, only, retry, machine, tensorboard, foreign, unlabelled
+    )
+    executor = make_executor(on, workers, options.machine, cluster, max_allocations)
+    with ExitStack() as stack:
+        shown: Board = stack.enter_context(board()) if board else _NoBoard()
+        outcomes = run_tables(asked, options, executor, shown, say)
+    yield from map(_table_run, outcomes)
+
+
+def submit(
+    *tables: str | Path,
+    cluster: str,
+    preset: str = "smoke",
+    data: str | Path | None = None,
+    out: str | Path = "results",
+    only: Mapping[str, str] | None = None,
+    retry: bool = False,
+    machine: Mapping[str, Any] | None = None,
+    tensorboard: bool = False,
+    foreign: Mapping[str, str | Path] | None = None,
+    unlabelled: str = "",
+    max_allocations: int = 0,
+    say: Callable[[str], None] = _silent,
+) -> Submitted:
+    """Submit tables to a Slurm cluster and return at once.
+
+    Args are those of `run`.
+
+    Returns:
+        the sweep, and how many allocations were added for it.
+
+    Raises:
+        UserError: a table or the profile is not as expected, or Slurm refuses.
+    """
+    from defectbench.executors import make_executor
+    from defectbench.runner.run import submit_tables
+
+    asked = [str(table) for table in tables]
+    options = _options(
+        asked, preset, data, out, only, retry, machine, tensorboard, foreign, unlabelled
+    )
+    slurm = make_executor("slurm", 0, options.machine, cluster, max_allocations)
+    return submit_tables(asked, options, slurm, say)
+
+
+def _options(
+    tables: Sequence[str],
+    preset: str,
+    data: str | Path | None,
+    out: str | Path,
+    only: Mapping[str, str] | None,
+    retry: bool,
+    machine: Mapping[str, Any] | None,
+    tensorboard: bool,
+    foreign: Mapping[str, str | Path] | None,
+    unlabelled: str,
+) -> Options:
+    from defectbench.runner.run import Options
+    from defectbench.runner.sources import check_data_used
 
     given = Path(data) if data is not None else None
-    check_data_used([str(table) for table in tables], preset, given)
-
-    devices = {"accelerator": "auto", "devices": 1, "precision": "auto", **(machine or {})}
-    options = Options(
+    check_data_used(tables, preset, given)
+    return Options(
         preset=preset,
         data=given,
         out=Path(out),
         only=dict(only or {}),
         retry=retry,
-        machine=devices,
+        machine={"accelerator": "auto", "devices": 1, "precision": "auto", **(machine or {})},
         tensorboard=tensorboard,
         foreign={name: str(folder) for name, folder in (foreign or {}).items()},
         unlabelled=unlabelled,
     )
-    for table in tables:
-        executor = make_executor(on, workers, devices)
-        with ExitStack() as stack:
-            shown: Board = stack.enter_context(board()) if board else _NoBoard()
-            outcome = run_table(str(table), options, executor, shown, say)
-        yield _table_run(outcome)
 
 
 def _table_run(outcome: Outcome) -> TableRun:

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from defectbench.cli.app import app, console, errors  # noqa: F401  (console: for tests)
+from defectbench.cli.app import Stopped, app, console, errors  # noqa: F401  (console: for tests)
 from defectbench.config import UserError
 
 SIGNALS = tuple(
@@ -17,18 +17,6 @@ SIGNALS = tuple(
     if hasattr(signal, name)
 )
 """What users, terminals and schedulers (Slurm, LSF) send to end a command."""
-
-
-class Stopped(BaseException):
-    """A signal asked the command to end, e.g. Ctrl-C.
-
-    Typer and Lightning end the process on a KeyboardInterrupt in ways of their own, and Lightning on SIGTERM with exit
-    code 0.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.signal = signal.Signals(number)
-        super().__init__(self.signal.name)
 
 
 def _stop(number: int, _: object) -> NoReturn:
@@ -48,6 +36,7 @@ def main() -> None:
                 errors="replace"
             )  # a terminal of another encoding, a strange file name
     from defectbench.cli import (  # noqa: F401  (they add their commands)
+        cluster,
         data,
         generators,
         look,

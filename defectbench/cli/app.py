@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import typer
 from rich.console import Console
 
@@ -15,3 +17,15 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+class Stopped(BaseException):
+    """A signal asked the command to end, e.g. Ctrl-C.
+
+    Typer and Lightning end the process on a KeyboardInterrupt in ways of their own, and Lightning on SIGTERM with exit
+    code 0.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(self.signal.name)

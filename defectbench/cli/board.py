@@ -68,19 +68,22 @@ class LiveBoard:
 
     def ended(self, job: Job, state: str, reason: str = "") -> None:
         """A job is done, failed or blocked."""
+        mine = job.id in self.running
         _, began, _, _ = self.running.pop(job.id, (job, time.monotonic(), 0, 0))
         seconds = time.monotonic() - began
         self.left[job.stage] -= 1
         if state == "done":
             self.done += 1
-            self.spent.setdefault(job.stage, []).append(seconds)
+            if mine:
+                self.spent.setdefault(job.stage, []).append(seconds)
         else:
             self.failed += 1
         if self.quiet:
             return
         place = f"[{self.done + self.failed}/{self.total}]"
         if state == "done" and not self.live:
-            print(f"{place} {job.label}: {seconds:.1f} s", flush=True, file=sys.stdout)
+            took = f"{seconds:.1f} s" if mine else "done by another process"
+            print(f"{place} {job.label}: {took}", flush=True, file=sys.stdout)
         elif state != "done":
             self.console.print(f"{place} {job.label}: {state}: {reason}", markup=False)
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from defectbench.cli.app import app, console, errors
+from defectbench.config import UserError
+
+if TYPE_CHECKING:
+    from defectbench.api import TableRun
+    from defectbench.executors.slurm import Submitted
 
 TableName = Annotated[
     str, typer.Argument(help="Name of a table (`defectbench list tables`) or a YAML file.")
@@ -66,7 +73,8 @@ def plan(
     from rich.table import Table
 
     from defectbench.runner.foreign import parse_foreign
-    from defectbench.runner.run import Options, check_data_used, describe, plan_table
+    from defectbench.runner.run import Options, describe, plan_table
+    from defectbench.runner.sources import check_data_used
     from defectbench.store.jobs import Store
 
     check_data_used([table], preset, data)
@@ -101,7 +109,10 @@ def run(
     preset: PresetName = "smoke",
     data: DataRoot = None,
     on: Annotated[
-        str, typer.Option(help="Executor: inline (this process) or local (worker processes).")
+        str,
+        typer.Option(
+            help="Executor: inline (this process), local (worker processes) or slurm (allocations of a cluster)."
+        ),
     ] = "inline",
     workers: Annotated[
         int,
@@ -128,6 +139,16 @@ def run(
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files of fits.")] = False,
     foreign: Foreign = None,
     unlabelled: Unlabelled = "",
+    cluster: Annotated[
+        str,
+        typer.Option(help="Profile of --on slurm: cpu, gpu, clusters/NAME.yaml, or a YAML file."),
+    ] = "",
+    max_allocations: Annotated[
+        int, typer.Option(min=0, help="Allocations of --on slurm; 0: as the profile says.")
+    ] = 0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --on slurm: show the jobs until all have ended.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run tables: do every job that is not done yet, then write CSV, Markdown, pictures and leaderboard.
@@ -141,6 +162,8 @@ def run(
     `defectbench run dcdgan_c/table5 --only method=StarGAN --only subset=wood`
 
     `defectbench run house/oracle --foreign MyTool=out/my_images`
+
+    `defectbench run dcdgan_c/table5 --preset paper --data /datasets --out /shared/results --on slurm --cluster gpu`
     """
     from defectbench import api
     from defectbench.cli.board import LiveBoard
@@ -149,11 +172,30 @@ def run(
     from defectbench.runner.foreign import parse_foreign
 
     check_accelerator(accelerator)
-    unexpected: dict[str, str] = {}
-    lost: dict[str, str] = {}
-    told: list[dict[str, Any]] = []
-    asked: list[str] = []
-    for done in api.run(
+    machine = {"accelerator": accelerator, "devices": devices, "precision": precision}
+    if wait and on != "slurm":
+        raise UserError(f"--wait: expected --on slurm; --on {on} always waits; leave it out")
+    if on == "slurm" and not wait:
+        submitted = api.submit(
+            *tables,
+            cluster=cluster,
+            preset=preset,
+            data=data,
+            out=out,
+            only=parse_only(only or []),
+            retry=retry,
+            machine=machine,
+            tensorboard=tensorboard,
+            foreign=parse_foreign(foreign or []),
+            unlabelled=unlabelled,
+            max_allocations=max_allocations,
+            say=say,
+        )
+        _tell_submitted(submitted, out, as_json=as_json)
+        return
+    if wait:
+        say(f"Ctrl-C ends only this display; to end the sweep: defectbench cancel --out {out}")
+    done = api.run(
         *tables,
         preset=preset,
         data=data,
@@ -162,13 +204,25 @@ def run(
         workers=workers,
         only=parse_only(only or []),
         retry=retry,
-        machine={"accelerator": accelerator, "devices": devices, "precision": precision},
+        machine=machine,
         tensorboard=tensorboard,
         foreign=parse_foreign(foreign or []),
         unlabelled=unlabelled,
+        cluster=cluster,
+        max_allocations=max_allocations,
         board=lambda: LiveBoard(console, quiet=as_json),
         say=say,
-    ):
+    )
+    _tell_done(done, preset, as_json=as_json)
+
+
+def _tell_done(runs: Iterable[TableRun], preset: str, *, as_json: bool) -> None:
+    """Say what was done, table by table, and what failed; exit code 1 if something did."""
+    unexpected: dict[str, str] = {}
+    lost: dict[str, str] = {}
+    told: list[dict[str, Any]] = []
+    asked: list[str] = []
+    for done in runs:
         outcome = done.outcome
         unexpected |= outcome.failed
         lost |= outcome.lost
@@ -198,10 +252,10 @@ def run(
                     console.print(f"  {file}", markup=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(told))
-    elif len(tables) > 1:
+    elif len(told) > 1:
         cells = sum(table["cells"] for table in told)
         console.print(
-            f"{len(tables)} tables, {cells} cells. {len(asked)} fits requested, {len(set(asked))} distinct; "
+            f"{len(told)} tables, {cells} cells. {len(asked)} fits requested, {len(set(asked))} distinct; "
             "each is trained once"
         )
     for label, reason in lost.items():
@@ -212,13 +266,40 @@ def run(
         raise typer.Exit(1)
 
 
+def _tell_submitted(told: Submitted, out: Path, *, as_json: bool) -> None:
+    """Say what was submitted, and what to do next."""
+    ended = len(told.sweep.jobs) - told.jobs
+    if as_json:
+        content = {
+            "sweep": told.sweep.id,
+            "file": str(told.sweep.path),
+            "jobs": told.jobs,
+            "ended": ended,
+            "slurm_job": told.slurm_job,
+            "added": told.added,
+            "alive": told.alive,
+        }
+        typer.echo(json.dumps(content))
+        return
+    array = f"submitted job {told.slurm_job}: {told.added} allocation(s)"
+    shown = shlex.quote(str(out))
+    for text in (
+        f"sweep {told.sweep.id}: {told.jobs} jobs to do, {ended} ended before",
+        f"{array if told.added else 'nothing submitted'}; {told.alive} allocation(s) were there already",
+        f"  defectbench status --out {shown}",
+        f"  defectbench cancel --out {shown}",
+        "the last worker writes the tables; the same command again adds only what is missing",
+    ):
+        console.print(text, markup=False, soft_wrap=True)
+
+
 @app.command()
 def collect(out: OutFolder = Path("results")) -> None:
     """Write every table and the leaderboard again from `records/` alone, without data or jobs.
 
     Example: `defectbench collect --out results`
     """
-    from defectbench.runner.run import recollect
+    from defectbench.runner.results import recollect
 
     for file in recollect(out):
         console.print(str(file), markup=False, soft_wrap=True)

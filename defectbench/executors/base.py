@@ -34,9 +34,11 @@ class Executor(Protocol):
 
     Attributes:
         about: what a user should know of it before it begins, in one line; "" if nothing.
+        elsewhere: whether workers of another machine do the jobs, which prepare images and check requests themselves.
     """
 
     about: str
+    elsewhere: bool
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
         """Do all `jobs` (parents first in the mapping); those already done are passed over.
@@ -44,6 +46,9 @@ class Executor(Protocol):
         Raises:
             UserError: no job can go on, e.g. the disk is full.
         """
+
+    def close(self) -> None:
+        """End what `run` keeps for its next call."""
 
 
 def ending(failure: Mapping[str, Any] | None) -> tuple[str, str]:

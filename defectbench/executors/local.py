@@ -1,11 +1,18 @@
-"""Do jobs in persistent worker processes of this machine: each on GPUs of its own, or N on the CPU."""
+"""Do jobs in persistent worker processes of this machine: each on GPUs of its own, or N on the CPU.
+
+Other processes, here or on machines that share the output folder, may do jobs of the same plan: the store says which are
+running, and a job that somebody else holds is passed over and looked at again later.
+"""
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from multiprocessing.connection import Connection, wait
@@ -14,14 +21,20 @@ from pathlib import Path
 from typing import Any
 
 from defectbench.config import UserError
-from defectbench.executors.base import Board, block_if_hopeless
+from defectbench.executors.base import Board
+from defectbench.executors.order import Frontier
 from defectbench.machine import cores
 from defectbench.plan.job import Job
-from defectbench.stages.context import Context, ending
+from defectbench.stages import lifeline
+from defectbench.stages.context import Context
 from defectbench.stages.execute import execute
-from defectbench.stages.lifeline import end_with
+from defectbench.store.sweeps import check_goes_on
 
 TRIES = 2
+SHORTEST_POLL, LONGEST_POLL = 0.5, 10.0
+"""Seconds between two looks at the store while jobs of others are running; the wait grows while nothing happens."""
+HALT_SECONDS = 20.0
+"""How long workers may take for the checkpoint that they write when the run is stopped."""
 GPUS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -40,11 +53,17 @@ def _serve(pipe: Connection, context: Context, device: str | None) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C is the parent's to hear; it ends its workers
+    lifeline.listen()
     parent = multiprocessing.parent_process()
     if parent is not None:
-        end_with(parent.sentinel)
+        lifeline.end_with(parent.sentinel)
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
+    with suppress(lifeline.Halted):
+        _do_jobs(pipe, context)
+
+
+def _do_jobs(pipe: Connection, context: Context) -> None:
     while True:
         try:
             content = pipe.recv()
@@ -56,11 +75,11 @@ def _serve(pipe: Connection, context: Context, device: str | None) -> None:
             _tell(pipe, ("progress", job_id, done, total))
 
         try:
-            execute(job, replace(context, progress=progress))
+            mine = execute(job, replace(context, progress=progress), wait=False)
         except UserError as error:
             _tell(pipe, ("abort", job.id, str(error), 0))
             continue
-        _tell(pipe, ("ended", job.id, 0, 0))
+        _tell(pipe, ("ended" if mine else "held", job.id, 0, 0))
 
 
 def _tell(pipe: Connection, message: tuple[Any, ...]) -> None:
@@ -80,22 +99,6 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(takewhile(lambda name: name not in {"", "-1"}, named))  # as CUDA reads the list
 
 
-def seed_by_seed(jobs: Mapping[str, Job]) -> dict[str, Job]:
-    """Order jobs by seed, those of a seed by how many steps wait for them in a row, otherwise as given.
-
-    So a run that is cut off has whole seeds to show. Of a seed, trainings of generators come first: the last to be done
-    are short jobs that nothing waits for, while the next seed's trainings fill the workers that are free.
-    """
-    ahead = dict.fromkeys(jobs, 0)
-    for key, job in reversed(list(jobs.items())):  # children before their parents
-        for parent in job.parents.values():
-            if parent in ahead:
-                ahead[parent] = max(ahead[parent], ahead[key] + 1)
-    return dict(
-        sorted(jobs.items(), key=lambda item: (item[1].spec.get("seed", -1), -ahead[item[0]]))
-    )
-
-
 class Local:
     """Several worker processes.
 
@@ -103,10 +106,23 @@ class Local:
         workers: how many; 0 for one per share of the GPUs, or without any per core that this process may use.
         gpus: names of CUDA devices to share out; none for the CPU.
         gpus_each: how many of them each worker gets.
+        patience: seconds without a job that could be begun here after which `run` leaves the rest to others.
+        code: what planned the sweep, see `check_goes_on`.
     """
 
-    def __init__(self, workers: int = 0, gpus: Sequence[str] = (), gpus_each: int = 1) -> None:
+    elsewhere = False
+
+    def __init__(
+        self,
+        workers: int = 0,
+        gpus: Sequence[str] = (),
+        gpus_each: int = 1,
+        *,
+        patience: float = math.inf,
+        code: str = "",
+    ) -> None:
         """Share the devices out; processes start with the first job."""
+        self.patience, self.code = patience, code
         whole = range(0, max(len(gpus) - gpus_each + 1, 1), gpus_each)
         self.shares = [",".join(gpus[i : i + gpus_each]) for i in whole] if gpus else []
         there, why = cores()
@@ -114,6 +130,7 @@ class Local:
             there, why = len(self.shares), "one per share of the CUDA devices"
         self.workers = workers or there
         self.about = f"{self.workers} worker processes ({'--workers' if workers else why})"
+        self._kept: list[Worker] = []
         self._spawn = multiprocessing.get_context("spawn")
 
     def devices_of(self, number: int) -> str | None:
@@ -129,54 +146,75 @@ class Local:
         return Worker(process, mine, number)
 
     def run(self, jobs: Mapping[str, Job], context: Context, board: Board) -> None:
-        """Do the jobs as their parents finish, seed by seed, those first that most others wait for."""
+        """Do the jobs as their parents finish, seed by seed, those first that most others wait for.
+
+        Worker processes are kept for the next call until `close`. Ends when every job has ended, here or elsewhere, or
+        when none could be begun for `patience` seconds while none was running here.
+
+        Raises:
+            UserError: no job can go on, e.g. the disk is full or the sweep was cancelled.
+        """
         bare = replace(context, progress=None)
-        waiting = {
-            key: job
-            for key, job in seed_by_seed(jobs).items()
-            if context.store.state(key) not in {"done", "failed"}
-        }
+        frontier = Frontier(jobs, context, board)
         tries: dict[str, int] = {}
-        workers: list[Worker] = []
+        workers = self._kept
+        poll, quiet_since = SHORTEST_POLL, time.monotonic()
         try:
-            while waiting or any(w.job for w in workers):
-                self._hand_out(waiting, workers, bare, board)
+            while frontier.left:
+                check_goes_on(context.sweep, self.code)
+                if self._hand_out(frontier, workers, bare, board):
+                    poll, quiet_since = SHORTEST_POLL, time.monotonic()
                 busy = [w for w in workers if w.job]
-                if not busy:
-                    continue
-                for ready in wait([w.pipe for w in busy]):
+                if busy:
+                    quiet_since = time.monotonic()
+                elif not frontier.left or time.monotonic() - quiet_since > self.patience:
+                    break
+                else:
+                    time.sleep(poll)
+                for ready in wait([w.pipe for w in busy], timeout=poll) if busy else []:
                     worker = next(w for w in busy if w.pipe is ready)
-                    self._hear(worker, waiting, tries, context, board)
+                    self._hear(worker, frontier, tries, context, board)
+                    poll = SHORTEST_POLL
+                poll = min(poll * 1.5, LONGEST_POLL)
                 workers[:] = [w for w in workers if w.process.is_alive() or w.job]
-        finally:
-            for worker in workers:
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the worker processes; a fit that one of them trains writes a checkpoint first."""
+        workers, self._kept = self._kept, []
+        for worker in workers:
+            if worker.job:
+                worker.process.terminate()  # its pipe stays open: it may still report progress
+            else:
                 worker.pipe.close()
-                if worker.job:
-                    worker.process.terminate()
-                worker.process.join(timeout=10)
+        deadline = time.monotonic() + HALT_SECONDS
+        for worker in workers:
+            worker.process.join(timeout=max(deadline - time.monotonic(), 0.1))
+            if worker.process.is_alive():
+                worker.process.kill()
+            worker.pipe.close()
 
     def _hand_out(
-        self, waiting: dict[str, Job], workers: list[Worker], context: Context, board: Board
-    ) -> None:
-        for key in list(waiting):
-            job = waiting[key]
-            reason = block_if_hopeless(job, context)
-            if reason:
-                waiting.pop(key)
-                board.ended(job, "blocked", reason)
-                continue
-            if any(context.store.state(parent) != "done" for parent in job.parents.values()):
-                continue
+        self, frontier: Frontier, workers: list[Worker], context: Context, board: Board
+    ) -> bool:
+        """Give jobs to workers that are free; tells whether any was given."""
+        given = False
+        for job in frontier.ready():
             worker = self._free(workers, context)
             if worker is None:
-                return
+                break
             try:
                 worker.pipe.send(job.to_json())
             except OSError:  # it died idle
                 workers.remove(worker)
                 continue
-            worker.job = waiting.pop(key)
+            worker.job = job
+            frontier.take(job.id)
             board.started(job)
+            given = True
+        return given
 
     def _free(self, workers: list[Worker], context: Context) -> Worker | None:
         """Give a worker without a job; a new one takes the first place that is empty, and with it its devices."""
@@ -192,7 +230,7 @@ class Local:
     def _hear(
         self,
         worker: Worker,
-        waiting: dict[str, Job],
+        frontier: Frontier,
         tries: dict[str, int],
         context: Context,
         board: Board,
@@ -207,13 +245,16 @@ class Local:
             worker.job = None
             worker.process.join(timeout=10)
             tries[job.id] = tries.get(job.id, 0) + 1
-            if tries[job.id] < TRIES:
-                waiting[job.id] = job
-                return
             code = worker.process.exitcode
+            if not code:  # asked to end, as this process will be in a moment
+                frontier.put_back(job.id)
+                return
+            if tries[job.id] < TRIES:
+                frontier.put_back(job.id)
+                return
             reason = f"its worker process ended with exit code {code} (-9: killed, often for lack of memory)"
             context.store.fail(job, reason, repeats=False)
-            board.ended(job, "failed", reason)
+            frontier.settle(job.id)
             return
         kind, _, first, second = message
         if kind == "progress":
@@ -222,5 +263,7 @@ class Local:
         worker.job = None
         if kind == "abort":
             raise UserError(str(first))
-        failure = context.store.failure(job.id)
-        board.ended(job, *ending(failure))
+        if kind == "held":
+            frontier.put_back(job.id)
+            return
+        frontier.settle(job.id)

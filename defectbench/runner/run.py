@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from defectbench import names
 from defectbench.config import UserError
-from defectbench.datasets.base import open_dataset
 from defectbench.executors.base import Board, Executor
-from defectbench.files import keep_out, write_text
+from defectbench.executors.order import in_two_passes, waiting
 from defectbench.machine import told_device
 from defectbench.plan.job import Job
-from defectbench.plan.plan import Plan, Source
+from defectbench.plan.plan import Plan
 from defectbench.plan.planner import make_plan
-from defectbench.report.collect import collect, published, write_csv
-from defectbench.report.further import further
-from defectbench.report.gain import GAIN_COLUMNS, gains
-from defectbench.report.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
-from defectbench.report.learning_curve import curves, draw_learning_curves
-from defectbench.report.tables import markdown
 from defectbench.runner.foreign import with_foreign
+from defectbench.runner.results import write_results
+from defectbench.runner.sources import find_sources
 from defectbench.spec.loading import load_table
-from defectbench.spec.table import TableSpec
+from defectbench.stages.context import Context
 from defectbench.store.jobs import Store
-from defectbench.store.records import (
-    read_records,
-    records_path,
-    telling_of_records,
-    told_leaks,
-    update_records,
-)
+from defectbench.store.records import read_records, told_leaks
+from defectbench.store.sweeps import Asked, Sweep, write_sweep
+
+if TYPE_CHECKING:
+    from defectbench.executors.slurm import Slurm, Submitted
 
 Say = Callable[[str], None]
 
@@ -85,107 +79,6 @@ class Outcome:
     files: Sequence[Path]
 
 
-def find_sources(
-    spec: TableSpec, preset: str, data: Path | None, cache: Path, say: Say, unlabelled: str = ""
-) -> dict[str, Source]:
-    """Look for each dataset of a table."""
-    if unlabelled and not any(
-        names.find("datasets", name).load().own_images for name in spec.datasets
-    ):
-        raise UserError(
-            f"--unlabelled {unlabelled}: {spec.name} has no `dataset: folder`, and of others it is known which images are "
-            "good; leave it out"
-        )
-    return {
-        name: find_source(spec, name, preset, data, cache, say, unlabelled)
-        for name in spec.datasets
-    }
-
-
-def find_source(
-    spec: TableSpec,
-    name: str,
-    preset: str,
-    data: Path | None,
-    cache: Path,
-    say: Say,
-    unlabelled: str = "",
-) -> Source:
-    """Look for the real dataset below a data root; fall back to its stand-in where the preset allows.
-
-    Of a dataset that is there in part, the products that it lacks are drawn.
-
-    Raises:
-        UserError: the root does not exist, or real data are needed and missing.
-    """
-    own = names.find("datasets", name).load().own_images
-    dataset = open_dataset(name, unlabelled if own else "")
-    folder, title = dataset.folder, dataset.title
-    chosen = spec.preset(preset)
-    if data is not None and not data.exists():
-        raise UserError(f"{data}: no such folder; --data names the folder that holds {folder}/")
-    root = dataset.find(data) if data is not None else None
-    if root is not None:
-        from defectbench.data.files.digests import data_digest
-
-        if root.is_dir():
-            keep_out(cache.parent, root)
-        products = {
-            subset.product
-            for subset in spec.images.values()
-            if (subset.dataset or spec.dataset) == name
-        }
-        lacking: set[str] = set()
-        if chosen.stand_in is not None and not own:
-            lacking = products - set(dataset.there(root))
-        if lacking:
-            say(f"{title}: no {', '.join(sorted(lacking))} in {root}, drawing its stand-in")
-        scanned = {product: dataset.scan(root, [product]) for product in sorted(products - lacking)}
-        for line in dict.fromkeys(line for m in scanned.values() for line in m.remarks):
-            say(f"{title}: {line}")
-        return Source(
-            stand_in=False,
-            root=root,
-            digests={p: data_digest(m, cache / "digests.json") for p, m in scanned.items()},
-            defects={p: m.defects for p, m in scanned.items()},
-            without_normals=frozenset(
-                p for p, m in scanned.items() if m.table["defects"].map(len).all()
-            ),
-            drawn=frozenset(lacking),
-            unlabelled=dataset.unlabelled,
-        )
-    if chosen.stand_in is None:
-        at = f"{data / folder} does not exist" if data else "no --data was given"
-        raise UserError(
-            f"{spec.name} {preset}: needs the real {title}, and {at}; put it in ROOT/{folder} and give --data ROOT "
-            f"(how to get it: defectbench show {name})"
-        )
-    say(f"{title}: not found{f' in {data}' if data else ''}, drawing its stand-in")
-    return Source(stand_in=True)
-
-
-def check_data_used(tables: Sequence[str], preset: str, data: Path | None) -> None:
-    """Refuse a data root in which no dataset of any of the tables is found: they would all be drawn instead.
-
-    Raises:
-        UserError: names the folders that were looked for.
-    """
-    if data is None or not data.exists():
-        return
-    specs = [load_table(names.find_table(table)) for table in tables]
-    if any(spec.preset(preset).stand_in is None for spec in specs):
-        return  # it says itself what it needs
-    wanted = {name for spec in specs for name in spec.datasets}
-    datasets = {name: names.find("datasets", name).load()() for name in sorted(wanted)}
-    if any(dataset.find(data) is not None for dataset in datasets.values()):
-        return
-    folders = ", ".join(f"{dataset.folder}/ ({name})" for name, dataset in datasets.items())
-    raise UserError(
-        f"--data {data}: not used; no dataset of {', '.join(tables)} is there; expected {folders}; leave --data (or "
-        "DEFECTBENCH_DATA) out to train on stand-ins. Your own images need a table with `dataset: folder`"
-    )
-
-
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
     spec = with_foreign(load_table(names.find_table(name)), options.foreign)
@@ -194,246 +87,147 @@ def plan_table(name: str, options: Options, say: Say) -> Plan:
     return make_plan(spec, options.preset, sources)
 
 
+@dataclass(frozen=True)
+class Undertaking:
+    """Tables that are planned as one.
+
+    Attributes:
+        tables: their names, or YAML files.
+        options: how they are run.
+        plans: one per table.
+        needed: the jobs that the cells of each table need.
+        jobs: all of them, each once, parents first.
+        store: where they lie.
+    """
+
+    tables: Sequence[str]
+    options: Options
+    plans: Sequence[Plan]
+    needed: Sequence[Mapping[str, Job]]
+    jobs: Mapping[str, Job]
+    store: Store
+
+    @property
+    def foreign(self) -> dict[str, Path]:
+        """Folders of images that another program made, by digest."""
+        return {digest: folder for plan in self.plans for digest, folder in plan.foreign.items()}
+
+    def sweep(self) -> Sweep:
+        """Write the sweep's file."""
+        options = self.options
+        asked = Asked(
+            tables=[_absolute(table) for table in self.tables],
+            preset=options.preset,
+            data=os.path.abspath(options.data) if options.data is not None else "",  # noqa: PTH100
+            only=dict(options.only),
+            machine=dict(options.machine),
+            tensorboard=options.tensorboard,
+            foreign={name: os.path.abspath(f) for name, f in options.foreign.items()},  # noqa: PTH100
+        )
+        return write_sweep(self.store, asked, self.jobs, self.foreign)
+
+
+def _absolute(table: str) -> str:
+    return str(Path(table).resolve()) if table.endswith((".yaml", ".yml")) else table
+
+
+def undertake(tables: Sequence[str], options: Options, say: Say) -> Undertaking:
+    """Plan tables as one, set damaged jobs aside and forget failures that another try might not meet.
+
+    Raises:
+        UserError: a table cannot be planned, or has no cell with the values of `only`.
+    """
+    plans = [plan_table(table, options, say) for table in tables]
+    store = Store(options.out / "jobs")
+    store.open()
+    needed = []
+    for plan in plans:
+        cells = [cell for cell in plan.cells if cell.matches(options.only)]
+        if not cells:
+            raise UserError(
+                f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
+            )
+        needed.append(plan.needed(cells))
+    jobs = {key: job for each in needed for key, job in each.items()}
+    store.mend(jobs.values())
+    for key in jobs:
+        store.forgive(key, all_reasons=options.retry)
+    return Undertaking(tables, options, plans, needed, jobs, store)
+
+
 def run_table(name: str, options: Options, executor: Executor, board: Board, say: Say) -> Outcome:
-    """Run a table; a finished one is left as it is.
+    """Run one table, see `run_tables`."""
+    return run_tables([name], options, executor, board, say)[0]
+
+
+def run_tables(
+    tables: Sequence[str], options: Options, executor: Executor, board: Board, say: Say
+) -> list[Outcome]:
+    """Run tables as one plan; what is finished is left as it is.
 
     Raises:
         UserError: something that the user can mend; what is finished is kept.
     """
-    plan = plan_table(name, options, say)
-    store = Store(options.out / "jobs")
-    store.open()
-    cells = [cell for cell in plan.cells if cell.matches(options.only)]
-    if not cells:
-        raise UserError(
-            f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
-        )
-    needed = plan.needed(cells)
-    store.mend(needed.values())
-    for key in needed:
-        store.forgive(key, all_reasons=options.retry)
-    todo = waiting(needed, store)
-    if todo:
-        say(told_device(options.machine))
-        if executor.about:
-            say(executor.about)
-        from defectbench.stages.context import Context
-
-        context = Context(
-            store, options.data, options.machine, options.tensorboard, foreign=plan.foreign
-        )
-        board.begin(todo, len(needed) - len(todo))
-        try:
-            first = {key: job for key, job in todo.items() if job.stage == "prepare"}
-            executor.run(first, context, board)
-            refuse_impossible(todo, plan, store, board)
-            executor.run(waiting(needed, store), context, board)
-        finally:
-            files = write_results(plan, store, options.out)
-    else:
-        files = write_results(plan, store, options.out)
-    for leak in told_leaks(read_records(files[0])):
+    work = undertake(tables, options, say)
+    store = work.store
+    todo = waiting(work.jobs, store)
+    try:
+        if todo:
+            _do(work, todo, executor, board, say)
+    finally:
+        files = [write_results(plan, store, options.out) for plan in work.plans]
+    for leak in dict.fromkeys(told for f in files for told in told_leaks(read_records(f[0]))):
         say(f"warning: {leak}")
-    said_of = [(key, job) for key, job in needed.items() if job.stage == "prepare"]
-    for key, job in said_of:
-        for line in (store.result(key) or {}).get("remarks", []):
-            if "masks without a pixel" in line:
-                say(f"{job.spec['dataset']}/{job.spec.get('product', '')}: {line}")
-    failed: dict[str, str] = {}
-    lost: dict[str, str] = {}
-    for key, job in needed.items():
-        failure = store.failure(key)
-        if failure and not failure.get("blocked") and not failure.get("undefined"):
-            (lost if failure["repeats"] else failed)[job.label] = str(failure["reason"])
-    return Outcome(plan, len(needed) - len(todo), len(todo), failed, lost, files)
+    outcomes = []
+    counted: set[str] = set()
+    for plan, needed, written in zip(work.plans, work.needed, files, strict=True):
+        mine = (todo.keys() & needed.keys()) - counted  # a job of two tables was done for the first
+        counted |= mine
+        for key, job in needed.items():
+            for line in (store.result(key) or {}).get("remarks", []):
+                if job.stage == "prepare" and "masks without a pixel" in line:
+                    say(f"{job.spec['dataset']}/{job.spec.get('product', '')}: {line}")
+        failed: dict[str, str] = {}
+        lost: dict[str, str] = {}
+        for key, job in needed.items():
+            failure = store.failure(key)
+            if failure and not failure.get("blocked") and not failure.get("undefined"):
+                (lost if failure["repeats"] else failed)[job.label] = str(failure["reason"])
+        outcomes.append(Outcome(plan, len(needed) - len(mine), len(mine), failed, lost, written))
+    return outcomes
 
 
-def waiting(needed: Mapping[str, Job], store: Store) -> dict[str, Job]:
-    """Give the jobs that are neither done nor failed, without fits whose samples have all failed."""
-    states = {key: store.state(key) for key in needed}
-    hoped_for: set[str] = set()
-    for key, job in reversed(list(needed.items())):  # children before their parents
-        if states[key] != "failed" and (job.stage != "fit" or key in hoped_for):
-            hoped_for |= set(job.parents.values())
-    return {
-        key: job
-        for key, job in needed.items()
-        if states[key] not in {"done", "failed"} and (job.stage != "fit" or key in hoped_for)
-    }
-
-
-def refuse_impossible(jobs: Mapping[str, Job], plan: Plan, store: Store, board: Board) -> None:
-    """Fail the sample jobs that the prepared images show to be impossible, before their generators are trained."""
-    from defectbench.stages.sample import check_sample
-
-    for job in jobs.values():
-        parents = {role: plan.jobs[parent] for role, parent in job.parents.items()}
-        data = [parent.id for parent in parents.values() if parent.stage == "prepare"]
-        if job.stage != "sample" or any(store.state(key) != "done" for key in data):
-            continue
-        try:
-            check_sample(job, {r: p for r, p in parents.items() if p.stage == "fit"}, store)
-        except UserError as error:
-            store.fail(job, str(error), repeats=True)
-            board.ended(job, "failed", str(error))
-
-
-def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:
-    """Bring records up to date and write the table's files and the leaderboard from them."""
-    path = records_path(out, plan.spec.name, plan.preset)
-    update_records(path, plan, store)
-    files = [path, *write_table(path, out)]
-    files += write_pictures(plan, store, out)
-    files.append(write_leaderboard(out))
-    return files
-
-
-def write_table(records: Path, out: Path) -> list[Path]:
-    """Write CSV, Markdown and figures of one records file.
-
-    Raises:
-        UserError: the file holds no records of this version.
-    """
-    with telling_of_records(records):
-        return _write_table(read_records(records), out)
-
-
-def _write_table(lines: list[dict[str, Any]], out: Path) -> list[Path]:
-    printed = published()
-    rows = collect(lines, printed)
-    plan = [line for line in lines if line["kind"] == "plan"][-1]
-    base = out / f"{plan['table']}.{plan['preset']}"
-    base.parent.mkdir(parents=True, exist_ok=True)
-    csv_path, md_path = base.with_name(base.name + ".csv"), base.with_name(base.name + ".md")
-    figure_path = base.with_name(base.name + ".png")
-    files = [csv_path, md_path, figure_path]
-    changed = write_if_changed(csv_path, write_csv(rows))
-    if (changed or not is_whole_picture(figure_path)) and any(
-        row["arm"] != "score" for row in rows
-    ):
-        from defectbench.report.figure import draw_figure
-
-        draw_figure(plan, rows, figure_path)
-    sweeps = any(str(cell.get("variant", "")).startswith("real ") for cell in plan["cells"])
-    primary = (plan.get("judgement") or {}).get("primary", {})
-    swept = curves(rows, primary) if sweeps else {}
-    if swept:
-        curve_path = base.with_name(base.name + ".learning_curve.png")
-        if changed or not is_whole_picture(curve_path):
-            title = f"{plan['table']}, preset {plan['preset']}"
-            draw_learning_curves(swept, title, curve_path)
-        files.append(curve_path)
-    gained = gains(lines, printed)
-    others, below = further(lines)
-    for other in others:
-        other_path = base.with_name(f"{base.name}.{other.name}.csv")
-        picture = other_path.with_suffix(".png")
-        changed = write_if_changed(other_path, other.csv)
-        files.append(other_path)
-        if other.draw:
-            if changed or not picture.exists():
-                other.draw(picture)
-            files.append(picture)
-    write_if_changed(md_path, markdown(plan, rows, gained, told_leaks(lines), below))
-    if gained:
-        gain_path = base.with_name(base.name + ".gain.csv")
-        write_if_changed(gain_path, write_csv(gained, GAIN_COLUMNS))
-        files.append(gain_path)
-    return files
-
-
-def is_whole_picture(path: Path) -> bool:
-    """Say whether there is a PNG file that ends as one does."""
-    return path.exists() and path.read_bytes()[-12:-4] == b"\0\0\0\0IEND"
-
-
-def write_if_changed(path: Path, text: str) -> bool:
-    """Write a text file whole, unless it says so already.
-
-    Returns:
-        whether it was written.
-    """
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
-    write_text(path, text)
-    return True
-
-
-def write_pictures(plan: Plan, store: Store, out: Path) -> list[Path]:
-    """Put each method's sample grids beside the table: one PNG per generator, all its subsets."""
-    written = []
-    for method in plan.spec.methods:
-        samples: dict[str, Path] = {}
-        for cell in plan.cells:
-            if cell.method != method or not cell.jobs:
-                continue
-            parent = plan.jobs[cell.jobs[0]].parents.get("synthetic")
-            if parent is None:
-                continue
-            grid = store.folder(parent) / "samples.png"
-            if is_whole_picture(grid):
-                samples.setdefault(cell.subset, grid)
-        if not samples:
-            continue
-        slug = "".join(c if c.isalnum() else "_" for c in method).strip("_").lower()
-        path = out / f"{plan.spec.name}.{plan.preset}.samples" / f"{slug}.png"
-        newest = max(p.stat().st_mtime for p in samples.values())
-        if not is_whole_picture(path) or path.stat().st_mtime < newest:
-            _stack(samples, path)
-        written.append(path)
-    return written
-
-
-def _stack(pictures: Mapping[str, Path], path: Path) -> None:
-    """Stack pictures, each under its name."""
-    from PIL import Image, ImageDraw
-
-    images = {name: Image.open(p).convert("RGB") for name, p in pictures.items()}
-    head = 16
-    sheet = Image.new(
-        "RGB",
-        (max(i.width for i in images.values()), sum(i.height + head for i in images.values())),
-        "white",
+def _do(
+    work: Undertaking, todo: Mapping[str, Job], executor: Executor, board: Board, say: Say
+) -> None:
+    options = work.options
+    if not executor.elsewhere:
+        say(told_device(options.machine))
+    if executor.about:
+        say(executor.about)
+    context = Context(
+        work.store,
+        options.data,
+        options.machine,
+        options.tensorboard,
+        foreign=work.foreign,
+        sweep=work.sweep().path,
     )
-    draw, top = ImageDraw.Draw(sheet), 0
-    for name, image in images.items():
-        draw.text((3, top + 2), name, fill="black")
-        sheet.paste(image, (0, top + head))
-        top += image.height + head
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    board.begin(todo, len(work.jobs) - len(todo))
+    if executor.elsewhere:
+        executor.run(todo, context, board)
+    else:
+        in_two_passes(work.jobs, executor, context, board)
 
 
-def write_leaderboard(out: Path) -> Path:
-    """Gather every records file below `out` into `leaderboard.csv`."""
-    rows: list[dict[str, str]] = []
-    printed = published()
-    for path in sorted((out / "records").glob("*.jsonl")):
-        lines = read_records(path)
-        if any(
-            line["kind"] == "plan" for line in lines
-        ):  # else damaged, and named when it was read
-            with telling_of_records(path):
-                rows += entrants(lines, collect(lines, printed))
-    path = out / "leaderboard.csv"
-    write_if_changed(path, write_csv(leaderboard(rows), LEADERBOARD_COLUMNS))
-    return path
-
-
-def recollect(out: Path) -> list[Path]:
-    """Write every table and the leaderboard again from the records alone.
+def submit_tables(tables: Sequence[str], options: Options, slurm: Slurm, say: Say) -> Submitted:
+    """Submit what tables lack to a cluster, and do not wait for it.
 
     Raises:
-        UserError: there are no records.
+        UserError: a table cannot be planned, or the cluster refuses.
     """
-    paths = sorted((out / "records").glob("*.jsonl"))
-    if not paths:
-        raise UserError(
-            f"{out / 'records'}: no records; run a table first, or give its folder with --out"
-        )
-    planned = [p for p in paths if any(line["kind"] == "plan" for line in read_records(p))]
-    written = [file for path in planned for file in write_table(path, out)]
-    return [*written, write_leaderboard(out)]
+    work = undertake(tables, options, say)
+    return slurm.submit(work.sweep(), waiting(work.jobs, work.store))
 
 
 def describe(plan: Plan, store: Store) -> dict[str, Any]:

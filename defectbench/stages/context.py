@@ -25,6 +25,7 @@ class Context:
         tensorboard: whether fits also write TensorBoard files.
         progress: called with (done, of).
         foreign: folders of images that another program made, by digest.
+        sweep: file of the sweep that the job belongs to, see `store/sweeps.py`; None outside one.
     """
 
     store: Store
@@ -33,6 +34,7 @@ class Context:
     tensorboard: bool = False
     progress: Progress | None = None
     foreign: Mapping[str, Path] = field(default_factory=dict)
+    sweep: Path | None = None
 
 
 class JobFailed(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,16 @@ STAGES: Mapping[str, Stage] = {
 """A stage reads its job's spec and its parents' folders, writes into the job's own folder, and returns the result."""
 
 
-def execute(job: Job, context: Context) -> None:
+def execute(job: Job, context: Context, *, wait: bool = True) -> bool:
     """Do a job and write its result or its failure; afterwards one of the two exists.
+
+    Args:
+        job: the job; its parents are done.
+        context: see `Context`.
+        wait: whether to wait while another process is at work on it; otherwise the job is left to that process.
+
+    Returns:
+        whether the job has ended; False only without `wait`.
 
     Raises:
         UserError: the disk is full or cannot be written, or the device is not there; nothing finished is lost.
@@ -44,14 +53,21 @@ def execute(job: Job, context: Context) -> None:
 
     uses_cuda(str(context.machine.get("accelerator", "auto")))  # no job's fault if it is not there
     store = context.store
-    with store.claim(job) as mine:
+    told: dict[str, int] = {}
+
+    def progress(done: int, total: int) -> None:
+        told.update(done=done, of=total)
+        if context.progress:
+            context.progress(done, total)
+
+    with store.claim(job, wait=wait, told=told) as mine:
         if not mine:
-            return
+            return store.state(job.id) in {"done", "failed"}
         folder = store.folder(job.id)
         started = time.time()
         try:
             with threads(int(job.spec.get("threads", 1))):
-                result = STAGES[job.stage](job, folder, context)
+                result = STAGES[job.stage](job, folder, replace(context, progress=progress))
             seconds = time.time() - started
             whence = provenance(context.machine, started, seconds)
             store.finish(job, {**job.to_json(), **result, "provenance": whence})
@@ -64,3 +80,4 @@ def execute(job: Job, context: Context) -> None:
             (folder / "error.log").write_text(traceback.format_exc())
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             store.fail(job, reason, repeats=False)
+    return True

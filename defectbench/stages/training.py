@@ -25,6 +25,7 @@ from defectbench.files import replacing, set_aside, write_text
 from defectbench.generators.base import Generator
 from defectbench.machine import Machine
 from defectbench.rng import derive
+from defectbench.stages import lifeline
 from defectbench.stages.loading import NOT_A_CHECKPOINT
 from defectbench.stages.surroundings import alone, environment_of, leave_signals
 
@@ -135,7 +136,8 @@ def train(
     Raises:
         Short: the training ended before its budget.
     """
-    with quiet_lightning(), alone(ranks=machine.devices > 1):
+    keeps = isinstance(callback, Loop) and machine.devices == 1
+    with quiet_lightning(), alone(ranks=machine.devices > 1), lifeline.at_a_step(keeps):
         trainer = make_trainer(machine, [callback], max_epochs=1)
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     clock = module.clock
@@ -217,6 +219,9 @@ class Loop(Callback):
                 with torch.random.fork_rng():
                     self.on_checkpoint(module)
             save_last(trainer, self.folder)  # last: what it makes needless has been done
+        if lifeline.asked():
+            save_last(trainer, self.folder)
+            raise lifeline.Halted
 
     def _write_curves(self, trainer: Trainer, module: Generator) -> None:
         values = {name: float(value) for name, value in module.losses.items()}

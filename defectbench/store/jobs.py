@@ -25,9 +25,19 @@ State = Literal["waiting", "running", "done", "failed"]
 LEASE_SECONDS = 120.0
 HEARTBEAT_SECONDS = 20.0
 NOTES = frozenset(
-    {"job.json", "result.json", "failed.json", "lease.json", "error.log", "ranks.log"}
+    {
+        "job.json",
+        "result.json",
+        "failed.json",
+        "lease.json",
+        "worker.json",
+        "error.log",
+        "ranks.log",
+    }
 )
 """Files of a job's folder that are no part of what the job made."""
+WORKER = {"slurm": "DEFECTBENCH_ALLOCATION", "log": "DEFECTBENCH_WORKER_LOG"}
+"""What a lease says of a worker besides its process, and the variables that hold it: see `executors/slurm.py`."""
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -123,13 +133,10 @@ class Store:
             age = time.time() - lease.stat().st_mtime
         except (OSError, ValueError):
             return False
-        if held.get("host") == socket.gethostname():
-            return (
-                Path(f"/proc/{held.get('pid')}").exists()
-                if Path("/proc").exists()
-                else age < LEASE_SECONDS
-            )
-        return age < LEASE_SECONDS
+        here = held.get("host") == socket.gethostname() and Path("/proc").exists()
+        if here and not Path(f"/proc/{held.get('pid')}").exists():
+            return False
+        return age < LEASE_SECONDS  # here too: the number of a dead process may be another's by now
 
     def finish(self, job: Job, result: Mapping[str, Any]) -> None:
         """Write the result, with the sizes of the files that the job made: the job is done from here on."""
@@ -222,31 +229,63 @@ class Store:
         (self.folder(job) / "failed.json").unlink()
         return True
 
+    def lease(self, job: str) -> dict[str, Any] | None:
+        """Read who is at work on a job: `host`, `pid`, `since` and, where it is known, `done` of `of`."""
+        path = self.folder(job) / "lease.json"
+        try:
+            held = json.loads(path.read_text())
+        except (OSError, ValueError):
+            return None  # it has just ended
+        return held if isinstance(held, dict) and self._alive(path) else None
+
     @contextmanager
-    def claim(self, job: Job) -> Iterator[bool]:
-        """Hold a job while working on it; waits if another live process of this machine holds it.
+    def claim(
+        self, job: Job, *, wait: bool = True, told: Mapping[str, int] | None = None
+    ) -> Iterator[bool]:
+        """Hold a job while working on it.
+
+        Args:
+            job: the job.
+            wait: whether to wait while another live process holds it.
+            told: how far the job is (`done`, `of`), which the lease passes on at every refresh.
 
         Yields:
-            True if the job is ours to do; False if another process finished it meanwhile.
+            True if the job is ours to do; False if another process finished it meanwhile, or, without `wait`, holds it.
         """
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         folder = self.folder(job.id)
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(folder / ".lock")):
+        lock = FileLock(str(folder / ".lock"))
+        try:
+            holding = lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            yield False
+            return
+        with holding:
             lease = folder / "lease.json"
             while self._alive(lease) and not (folder / "result.json").exists():
                 held = read_json(lease)
                 if held.get("host") == socket.gethostname():
                     break  # its process does not hold the file lock: it is not at work on this job
+                if not wait:
+                    yield False
+                    return
                 time.sleep(HEARTBEAT_SECONDS / 4)
             if (folder / "result.json").exists() or (folder / "failed.json").exists():
                 yield False
                 return
             clear_unfinished(folder)
             write_json(folder / "job.json", job.to_json())
+            worker = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+            about = {name: os.environ[key] for name, key in WORKER.items() if os.environ.get(key)}
+            write_json(folder / "worker.json", {**worker, **about})
             stop = threading.Event()
-            beat = threading.Thread(target=self._heartbeat, args=(lease, stop), daemon=True)
+            beat = threading.Thread(
+                target=self._heartbeat,
+                args=(lease, {**worker, **about}, told or {}, stop),
+                daemon=True,
+            )
             beat.start()
             try:
                 yield True
@@ -256,10 +295,12 @@ class Store:
                 lease.unlink(missing_ok=True)
 
     @staticmethod
-    def _heartbeat(lease: Path, stop: threading.Event) -> None:
+    def _heartbeat(
+        lease: Path, worker: Mapping[str, Any], told: Mapping[str, int], stop: threading.Event
+    ) -> None:
         while True:
             try:
-                write_json(lease, {"host": socket.gethostname(), "pid": os.getpid()})
+                write_json(lease, {**worker, **told})
             except OSError:
                 return  # the job itself will meet the full or vanished disk and report it
             if stop.wait(HEARTBEAT_SECONDS):

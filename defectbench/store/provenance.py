@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -60,6 +61,17 @@ def commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return head + ("+" if dirty else "")
+
+
+def code_digest() -> str:
+    """Hash the Python files of this package as they are on the disk now: the same for the same code, on every machine."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        name = path.relative_to(package).as_posix()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 def device_name(machine: Mapping[str, Any]) -> str:

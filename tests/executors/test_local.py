@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from defectbench.executors import local
-from defectbench.executors.local import Local, cuda_devices, seed_by_seed
+from defectbench.executors.local import Local, cuda_devices
+from defectbench.executors.order import seed_by_seed
 from defectbench.plan.job import Job
 from tests.running import command, wait_for
 

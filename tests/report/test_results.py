@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from defectbench.runner.run import recollect
+from defectbench.runner.results import recollect
 
 RESULTS = Path(__file__).parents[2] / "results"
 

@@ -24,7 +24,7 @@ from defectbench.data.manifest import Manifest
 from defectbench.files import read_rows
 from defectbench.names import find_table, tables
 from defectbench.report.collect import published, read_csv
-from defectbench.runner.run import write_table
+from defectbench.runner.results import write_table
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
 from defectbench.stages.loading import read_checkpoint

@@ -13,7 +13,8 @@ from PIL import Image
 
 from defectbench.executors.inline import Inline
 from defectbench.plan.planner import make_plan
-from defectbench.runner.run import Options, find_sources, plan_table, run_table
+from defectbench.runner.run import Options, plan_table, run_table
+from defectbench.runner.sources import find_sources
 from defectbench.spec.loading import load_table
 from defectbench.stages.context import Context
 from defectbench.stages.execute import execute

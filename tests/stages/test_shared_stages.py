@@ -11,8 +11,9 @@ import torch
 
 from defectbench import names
 from defectbench.executors.inline import Inline
+from defectbench.executors.order import waiting
 from defectbench.plan.plan import Plan
-from defectbench.runner.run import Options, plan_table, run_table, waiting
+from defectbench.runner.run import Options, plan_table, run_table
 from defectbench.stages.context import Context
 from defectbench.stages.execute import execute
 from defectbench.store.jobs import Store
