@@ -200,6 +200,7 @@ def run(
     machine: Mapping[str, Any] | None = None,
     tensorboard: bool = False,
     foreign: Mapping[str, str | Path] | None = None,
+    unlabelled: str = "",
     cluster: str = "",
     max_allocations: int = 0,
     board: Callable[[], Any] | None = None,
@@ -219,6 +220,7 @@ def run(
         machine: `accelerator`, `devices`, `precision`.
         tensorboard: whether fits write TensorBoard files.
         foreign: folders of images that another program made, by the name of their column.
+        unlabelled: what own images of which nothing says whether they are good are: `good`, `ignore`, or refused.
         cluster: profile of `slurm`: a name or a YAML file.
         max_allocations: of `slurm`; 0 for the profile's number.
         board: makes a context manager that is told about jobs.
@@ -234,7 +236,9 @@ def run(
     from defectbench.runner.run import run_tables
 
     asked = [str(table) for table in tables]
-    options = _options(asked, preset, data, out, only, retry, machine, tensorboard, foreign)
+    options = _options(
+        asked, preset, data, out, only, retry, machine, tensorboard, foreign, unlabelled
+    )
     executor = make_executor(on, workers, options.machine, cluster, max_allocations)
     with ExitStack() as stack:
         shown: Board = stack.enter_context(board()) if board else _NoBoard()
@@ -253,6 +257,7 @@ def submit(
     machine: Mapping[str, Any] | None = None,
     tensorboard: bool = False,
     foreign: Mapping[str, str | Path] | None = None,
+    unlabelled: str = "",
     max_allocations: int = 0,
     say: Callable[[str], None] = _silent,
 ) -> Submitted:
@@ -270,7 +275,9 @@ def submit(
     from defectbench.runner.run import submit_tables
 
     asked = [str(table) for table in tables]
-    options = _options(asked, preset, data, out, only, retry, machine, tensorboard, foreign)
+    options = _options(
+        asked, preset, data, out, only, retry, machine, tensorboard, foreign, unlabelled
+    )
     slurm = make_executor("slurm", 0, options.machine, cluster, max_allocations)
     return submit_tables(asked, options, slurm, say)
 
@@ -285,6 +292,7 @@ def _options(
     machine: Mapping[str, Any] | None,
     tensorboard: bool,
     foreign: Mapping[str, str | Path] | None,
+    unlabelled: str,
 ) -> Options:
     from defectbench.runner.run import Options
     from defectbench.runner.sources import check_data_used
@@ -300,6 +308,7 @@ def _options(
         machine={"accelerator": "auto", "devices": 1, "precision": "auto", **(machine or {})},
         tensorboard=tensorboard,
         foreign={name: str(folder) for name, folder in (foreign or {}).items()},
+        unlabelled=unlabelled,
     )
 
 

@@ -79,9 +79,9 @@ def status(out: OutFolder = Path("results"), sweep: Which = "", as_json: AsJson 
         markup=False,
         soft_wrap=True,
     )
-    states = ("done", "failed", "undefined", "blocked", "skipped", "running", "waiting")
+    known = ("done", "failed", "undefined", "blocked", "skipped", "running", "waiting")
     seen = {state for counts in told["stages"].values() for state in counts}
-    states = tuple(s for s in states if s in seen | {"done", "failed", "running", "waiting"})
+    states = tuple(s for s in known if s in seen | {"done", "failed", "running", "waiting"})
     sheet = Table("stage", "jobs", *states)
     for stage, counts in told["stages"].items():
         numbers = [counts.get(state, 0) for state in states]

@@ -14,7 +14,7 @@ import typer
 from defectbench import names
 from defectbench.cli.app import app, console, errors
 from defectbench.cli.data_report import print_report, report_fields, write_sheet
-from defectbench.cli.tables import AsJson, DataRoot, say
+from defectbench.cli.tables import AsJson, DataRoot, Unlabelled, say
 from defectbench.config import UserError, UserErrors
 from defectbench.files import keep_out
 
@@ -67,6 +67,7 @@ def check(
     quick: Annotated[
         bool, typer.Option("--quick", help="Read file headers only; do not decode images.")
     ] = False,
+    unlabelled: Unlabelled = "",
     as_json: AsJson = False,
 ) -> None:
     """Check a dataset: list every broken file, and compare the numbers of images with the published ones.
@@ -81,7 +82,7 @@ def check(
     """
     from defectbench.single.checking import check as check_dataset
 
-    dataset = _dataset(name)
+    dataset = _dataset(name, unlabelled)
     folder = _find(dataset, data)
     if sheet is not None:
         if sheet.suffix.lower() not in SHEETS:
@@ -155,6 +156,10 @@ def prepare(
     split: Rule = None,
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
     product: Products = None,
+    masks: Annotated[
+        str, typer.Option(help="How masks are shrunk: area (no region disappears) or nearest.")
+    ] = "area",
+    unlabelled: Unlabelled = "",
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Worker processes; default: one per core; 0: this process."),
@@ -169,9 +174,10 @@ def prepare(
     """
     from defectbench.data.cache.prepare import CHUNK
     from defectbench.data.cache.prepare import prepare as decode
+    from defectbench.data.cache.prepared import told_vanished
     from defectbench.machine import cores
 
-    dataset = _dataset(name)
+    dataset = _dataset(name, unlabelled)
     folder = _find(dataset, data)
     keep_out(out, folder, "--out")
     manifest = _split(dataset.scan(folder, product), split, seed)
@@ -185,11 +191,13 @@ def prepare(
             out,
             size=size,
             crop=crop,
+            masks=masks,  # type: ignore[arg-type]  # checked there
             workers=workers,
             progress=progress,
             memo=out.with_name(f"{out.name}.digests.json"),
         )
     made = _stamp(out / "prepared.json") != before
+    remarks = [*manifest.remarks, *told_vanished(prepared)]
     counts = {
         part: {
             kind: len(prepared.rows(split=part, defective=kind == "defective"))
@@ -198,14 +206,22 @@ def prepare(
         for part in sorted(set(prepared.table["split"]))
     }
     if as_json:
-        told = {"folder": str(out), "made": made, "images": len(prepared.table), "size": size}
-        typer.echo(json.dumps({**told, "stand_in": prepared.stand_in, "splits": counts}))
+        told: dict[str, object] = {
+            "folder": str(out),
+            "made": made,
+            "images": len(prepared.table),
+            "size": size,
+        }
+        told |= {"stand_in": prepared.stand_in, "splits": counts, "remarks": remarks}
+        typer.echo(json.dumps(told))
         return
     done = f"decoded at {size} pixels" if made else "nothing to do, they are decoded already"
     console.print(f"{out}: {len(prepared.table)} images; {done}", markup=False, soft_wrap=True)
     for part, numbers in counts.items():
         said = ", ".join(f"{number} {kind}" for kind, number in numbers.items())
         console.print(f"  {part or 'without a split (see --split)'}: {said}", markup=False)
+    for line in remarks:
+        say(line)
 
 
 @data_app.command()
@@ -282,6 +298,7 @@ def export_images(
     holes: Annotated[
         str | None, typer.Option(help="Holes in polygons: bridge (default, keeps them) or fill.")
     ] = None,
+    unlabelled: Unlabelled = "",
     as_json: AsJson = False,
 ) -> None:
     """Write images and labels, synthetic or real, in a format that other tools read.
@@ -294,7 +311,7 @@ def export_images(
     """
     from defectbench.data.export import export
 
-    chosen = _split(_images(manifest, data, root, product, out), split, seed)
+    chosen = _split(_images(manifest, data, root, product, out, unlabelled), split, seed)
     with _bar("writing", quiet=as_json) as progress:
         done = export(
             chosen,
@@ -315,9 +332,10 @@ def export_images(
         console.print(f"  {note}", markup=False, soft_wrap=True)
 
 
-def _dataset(name: str) -> Dataset:
-    dataset: Dataset = names.find("datasets", name).load()()
-    return dataset
+def _dataset(name: str, unlabelled: str = "") -> Dataset:
+    from defectbench.datasets.base import open_dataset
+
+    return open_dataset(name, unlabelled)
 
 
 def _find(dataset: Dataset, data: Path | None) -> Path:
@@ -362,7 +380,12 @@ def _split(manifest: Manifest, rule: str | None, seed: int) -> Manifest:
 
 
 def _images(
-    name: str, data: Path | None, root: Path | None, products: Sequence[str] | None, out: Path
+    name: str,
+    data: Path | None,
+    root: Path | None,
+    products: Sequence[str] | None,
+    out: Path,
+    unlabelled: str,
 ) -> Manifest:
     """Load a manifest from its files, or scan a dataset."""
     from defectbench.data.manifest import Manifest
@@ -370,7 +393,7 @@ def _images(
     path = Path(name)
     known = names.entries("datasets")
     if name in known and not (path / "manifest.csv").is_file():
-        dataset = _dataset(name)
+        dataset = _dataset(name, unlabelled)
         folder = _find(dataset, data)
         keep_out(out, folder, "--out")
         return dataset.scan(folder, products)

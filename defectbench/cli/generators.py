@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from defectbench.cli.app import app, console
-from defectbench.cli.tables import DataRoot, say
+from defectbench.cli.tables import DataRoot, Unlabelled, say
 from defectbench.config import UserError
 
 if TYPE_CHECKING:
@@ -95,6 +95,10 @@ def fit(
             min=32, help="Side of the stand-in's images if the dataset is missing, pixels."
         ),
     ] = 128,
+    masks: Annotated[
+        str, typer.Option(help="How masks are shrunk: area (no region disappears) or nearest.")
+    ] = "area",
+    unlabelled: Unlabelled = "",
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the fit.")] = 1,
     accelerator: Annotated[str, typer.Option(help="Accelerator: auto, cpu or gpu.")] = "auto",
@@ -128,6 +132,8 @@ def fit(
         augment=tuple(augment or ()),
         arguments=parse_settings(settings or []),
         standin_size=standin_size,
+        masks=masks,
+        unlabelled=unlabelled,
         seed=seed,
         threads=threads,
         machine={"accelerator": accelerator, "devices": devices},
@@ -136,7 +142,7 @@ def fit(
     plan = request.plan(say)
     say(told_device(request.machine))
     with LiveBoard(console) as board:
-        sources = fit_one(plan, board)
+        sources = fit_one(plan, board, say)
     counts = ", ".join(f"{count} {source}" for source, count in sources.items())
     say(f"masks of the last sample grid: {counts}" if counts else "no sample grid was written")
     console.print(f"{out / 'generator.ckpt'}", markup=False, soft_wrap=True)

@@ -30,6 +30,14 @@ DataRoot = Annotated[
         help="Folder that holds the real datasets as published: mvtec_ad/, mtd/, …",
     ),
 ]
+Unlabelled = Annotated[
+    str,
+    typer.Option(
+        metavar="good|ignore",
+        help="Own images of which nothing says whether they are good: count them as good, or leave them out. "
+        "Without it they are refused.",
+    ),
+]
 OutFolder = Annotated[
     Path, typer.Option(help="Folder for results; jobs are in its subfolder jobs/.")
 ]
@@ -55,6 +63,7 @@ def plan(
     data: DataRoot = None,
     out: OutFolder = Path("results"),
     foreign: Foreign = None,
+    unlabelled: Unlabelled = "",
     as_json: AsJson = False,
 ) -> None:
     """Show which jobs a table needs and which are done, without running any.
@@ -69,7 +78,13 @@ def plan(
     from defectbench.store.jobs import Store
 
     check_data_used([table], preset, data)
-    options = Options(preset=preset, data=data, out=out, foreign=parse_foreign(foreign or []))
+    options = Options(
+        preset=preset,
+        data=data,
+        out=out,
+        foreign=parse_foreign(foreign or []),
+        unlabelled=unlabelled,
+    )
     planned = plan_table(table, options, say)
     told = describe(planned, Store(out / "jobs"))
     if as_json:
@@ -123,6 +138,7 @@ def run(
     ] = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard files of fits.")] = False,
     foreign: Foreign = None,
+    unlabelled: Unlabelled = "",
     cluster: Annotated[
         str,
         typer.Option(help="Profile of --on slurm: cpu, gpu, clusters/NAME.yaml, or a YAML file."),
@@ -171,6 +187,7 @@ def run(
             machine=machine,
             tensorboard=tensorboard,
             foreign=parse_foreign(foreign or []),
+            unlabelled=unlabelled,
             max_allocations=max_allocations,
             say=say,
         )
@@ -190,6 +207,7 @@ def run(
         machine=machine,
         tensorboard=tensorboard,
         foreign=parse_foreign(foreign or []),
+        unlabelled=unlabelled,
         cluster=cluster,
         max_allocations=max_allocations,
         board=lambda: LiveBoard(console, quiet=as_json),

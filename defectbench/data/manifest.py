@@ -48,6 +48,7 @@ class Manifest:
         products: names of the products, in a fixed order.
         mask_threshold: a mask pixel is a defect if its grey value is at least this (1 or 128).
         stand_in: whether the images were drawn by `standin` in place of the real dataset.
+        remarks: what a reader of results must know of the files, one line each; no part of `digest` and not saved.
     """
 
     table: pd.DataFrame
@@ -57,6 +58,7 @@ class Manifest:
     products: tuple[str, ...]
     mask_threshold: int = 128
     stand_in: bool = False
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check columns and ids."""

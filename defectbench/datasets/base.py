@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from defectbench import names
+from defectbench.config import UserError, nearest
 from defectbench.data.files.scanning import Scan, child, find_root, wanted
 from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest
+
+UNLABELLED: Final = ("good", "ignore")
+"""What a user may say of own images of which nothing says whether they have a defect."""
 
 
 class Dataset:
@@ -42,6 +47,9 @@ class Dataset:
     in_order: ClassVar[bool] = True
     """Whether a manifest names defects in the order of `defects`; sorted by name otherwise."""
 
+    unlabelled: str = ""
+    """What images of which nothing says whether they have a defect are, of `UNLABELLED`; "" refuses them."""
+
     def find(self, data: Path) -> Path | None:
         """Find the dataset below a data root.
 
@@ -53,6 +61,15 @@ class Dataset:
         """
         found = child(data, self.folder)
         return found if found is not None and found.is_dir() else None
+
+    def there(self, root: Path) -> tuple[str, ...]:
+        """Name the products that lie in `root`, of those that it can hold.
+
+        Raises:
+            UserError: `root` does not have this layout.
+        """
+        at = find_root(root, self.is_root, self.expected)
+        return tuple(p for p in self.products if self.locate(at, p) is not None)
 
     def is_root(self, folder: Path) -> bool:
         """Say whether a folder has the published layout: by default, whether it holds any product's folder."""
@@ -104,3 +121,24 @@ class Dataset:
         defects |= dict.fromkeys(name for row in scan.rows for name in row.defects)
         ordered = list(defects) if self.in_order else sorted(defects)
         return scan.finish(self.folder, ordered, found, self.mask_threshold)
+
+
+def open_dataset(name: str, unlabelled: str = "") -> Dataset:
+    """Make the adapter of a dataset.
+
+    Args:
+        name: of the dataset.
+        unlabelled: what `--unlabelled` says, of `UNLABELLED`; "" if it was not given.
+
+    Raises:
+        UserError: there is no such dataset, or `unlabelled` does not suit it.
+    """
+    dataset: Dataset = names.find("datasets", name).load()()
+    if unlabelled and unlabelled not in UNLABELLED:
+        raise UserError(f"--unlabelled {unlabelled}: {nearest(unlabelled, UNLABELLED)}")
+    if unlabelled and not dataset.own_images:
+        raise UserError(
+            f"--unlabelled {unlabelled}: of {dataset.title} it is known which images are good; leave it out"
+        )
+    dataset.unlabelled = unlabelled
+    return dataset

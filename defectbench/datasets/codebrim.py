@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar, Final
 from xml.etree import ElementTree
 
-from defectbench.data.files.scanning import GOOD, Scan, child, key
+from defectbench.data.files.listing import key
+from defectbench.data.files.scanning import GOOD, Scan, child
 from defectbench.data.licence import Licence
 from defectbench.datasets.base import Dataset
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from defectbench.data.files.scanning import GOOD, Scan, child, key
+from defectbench.data.files.listing import key
+from defectbench.data.files.scanning import GOOD, Scan, child
 from defectbench.data.licence import Licence
 from defectbench.datasets.base import Dataset
 

@@ -5,13 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from defectbench.data.files.scanning import (
-    GOOD,
-    Scan,
-    child,
-    is_junk,
-    subfolders,
-)
+from defectbench.data.files.scanning import GOOD, Scan, child, subfolders
 from defectbench.data.licence import Licence
 from defectbench.datasets.base import Dataset
 
@@ -100,7 +94,7 @@ def read_category(scan: Scan, folder: Path, product: str, relaxed: bool = False)
     empty = "the category is empty: get it again"
     for path in scan.files(normal, empty=empty).values():
         scan.add(id=_id(product, "train", path), image=path, product=product, split="train")
-    kinds = [p for p in subfolders(test) if not is_junk(p.name)]
+    kinds = subfolders(test)
     if not kinds:
         scan.problem(test, "holds no folder; wants good and one folder per defect type")
     for kind in kinds:

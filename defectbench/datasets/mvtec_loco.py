@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from defectbench.data.files.decoding import BadFile
+from defectbench.data.files.listing import key
 from defectbench.data.files.mask_parts import mask_files
-from defectbench.data.files.scanning import GOOD, Scan, child, key, subfolders
+from defectbench.data.files.scanning import GOOD, Scan, child, subfolders
 from defectbench.data.licence import Licence
 from defectbench.datasets.base import Dataset
 

@@ -17,7 +17,8 @@ from typing import ClassVar, Final
 from defectbench.data.files.boxes import write_boxes
 from defectbench.data.files.copies import group_copies
 from defectbench.data.files.decoding import BadFile
-from defectbench.data.files.scanning import Scan, child, find_root, is_standin, key, wanted
+from defectbench.data.files.listing import key
+from defectbench.data.files.scanning import Scan, child, find_root, is_standin, wanted
 from defectbench.data.files.voc import Annotation, read_annotation
 from defectbench.data.licence import Licence
 from defectbench.data.manifest import Manifest

@@ -11,7 +11,8 @@ import numpy as np
 
 from defectbench.config import UserError
 from defectbench.data.files.decoding import Pixels, decode_mask_values
-from defectbench.data.files.scanning import GOOD, Scan, child, key
+from defectbench.data.files.listing import key
+from defectbench.data.files.scanning import GOOD, Scan, child
 from defectbench.data.licence import Licence
 from defectbench.datasets.base import Dataset
 

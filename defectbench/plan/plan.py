@@ -21,11 +21,13 @@ class Source:
     """Where the images of one dataset come from.
 
     Attributes:
-        stand_in: whether they are drawn.
+        stand_in: whether they are all drawn.
         root: the dataset's folder; None for a stand-in.
         digests: hash of rows and files by product; empty for a stand-in, whose spec says everything.
         defects: what the images show by product, for datasets that do not say it of themselves.
         without_normals: products that have no normal image, as far as the images were looked at.
+        drawn: products that are drawn because the dataset's folder lacks them.
+        unlabelled: what own images of which nothing says whether they are good are, see `datasets.base.UNLABELLED`.
     """
 
     stand_in: bool
@@ -33,6 +35,12 @@ class Source:
     digests: Mapping[str, str] = field(default_factory=dict)
     defects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     without_normals: frozenset[str] = frozenset()
+    drawn: frozenset[str] = frozenset()
+    unlabelled: str = ""
+
+    def is_drawn(self, product: str) -> bool:
+        """Whether the images of a product are drawn."""
+        return self.stand_in or product in self.drawn
 
 
 @dataclass(frozen=True)

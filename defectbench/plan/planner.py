@@ -103,7 +103,8 @@ class Planner:
         dataset = self.dataset_of(subset)
         source = self.sources[dataset]
         images: dict[str, Any]
-        if source.stand_in and preset.stand_in:
+        drawn = source.is_drawn(subset.product)
+        if drawn and preset.stand_in:
             images = {"stand_in": preset.stand_in.model_dump()}
         else:
             images = {"digest": source.digests[subset.product]}
@@ -130,9 +131,17 @@ class Planner:
         }
         if preset.least_defect is not None:
             spec["least_defect"] = preset.least_defect
+        if (preset.masks or self.usual_masks(dataset)) != "nearest":
+            spec["masks"] = preset.masks or self.usual_masks(dataset)
+        if source.unlabelled:
+            spec["unlabelled"] = source.unlabelled
         if self.spec.draw != "once":
             spec["draw"] = {"anew": self.spec.draw, "seed": seed}
         return self.add(Job("prepare", spec, {}, f"prepare {dataset}/{subset.product}"))
+
+    def usual_masks(self, dataset: str) -> str:
+        """Say how masks are shrunk where a preset does not: a user's own lose no defect, others as in papers."""
+        return "area" if self.datasets[dataset].own_images else "nearest"
 
     def learned(self, row: str, entry: EntrySpec, seed: int) -> tuple[str, list[str], str]:
         """Add what a generator learns from: a pool of subsets, another subset, or the row's own images.
@@ -408,7 +417,7 @@ class Planner:
         """Fill in what every cell has."""
         subset = self.spec.images[row]
         name = self.dataset_of(subset)
-        title, stand_in = self.datasets[name].title, self.sources[name].stand_in
+        title, stand_in = self.datasets[name].title, self.sources[name].is_drawn(subset.product)
         root = self.sources[name].root
         if self.datasets[name].own_images and root is not None:
             title = root.resolve().stem if root.is_file() else root.resolve().name

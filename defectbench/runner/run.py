@@ -44,6 +44,7 @@ class Options:
         machine: devices and precision, see `training.Machine`.
         tensorboard: whether fits write TensorBoard files.
         foreign: folders of images that another program made, by the name of their column.
+        unlabelled: what own images of which nothing says whether they are good are, of `datasets.base.UNLABELLED`.
     """
 
     preset: str = "smoke"
@@ -54,6 +55,7 @@ class Options:
     machine: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     foreign: Mapping[str, str] = field(default_factory=dict)
+    unlabelled: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Outcome:
 def plan_table(name: str, options: Options, say: Say) -> Plan:
     """Load a table and plan it."""
     spec = with_foreign(load_table(names.find_table(name)), options.foreign)
-    sources = find_sources(spec, options.preset, options.data, options.out / "jobs", say)
+    cache = options.out / "jobs"
+    sources = find_sources(spec, options.preset, options.data, cache, say, options.unlabelled)
     return make_plan(spec, options.preset, sources)
 
 
@@ -180,6 +183,10 @@ def run_tables(
     for plan, needed, written in zip(work.plans, work.needed, files, strict=True):
         mine = (todo.keys() & needed.keys()) - counted  # a job of two tables was done for the first
         counted |= mine
+        for key, job in needed.items():
+            for line in (store.result(key) or {}).get("remarks", []):
+                if job.stage == "prepare" and "masks without a pixel" in line:
+                    say(f"{job.spec['dataset']}/{job.spec.get('product', '')}: {line}")
         failed: dict[str, str] = {}
         lost: dict[str, str] = {}
         for key, job in needed.items():
@@ -235,7 +242,7 @@ def describe(plan: Plan, store: Store) -> dict[str, Any]:
         "title": plan.spec.title,
         "preset": plan.preset,
         "about": plan.spec.presets[plan.preset].about,
-        "stand_in": any(source.stand_in for source in plan.sources.values()),
+        "stand_in": any(source.stand_in or source.drawn for source in plan.sources.values()),
         "cells": len(plan.cells),
         "stages": stages,
         "jobs": [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from defectbench import names
 from defectbench.config import UserError
+from defectbench.datasets.base import open_dataset
 from defectbench.files import keep_out
 from defectbench.plan.plan import Source
 from defectbench.spec.loading import load_table
@@ -16,21 +17,40 @@ Say = Callable[[str], None]
 
 
 def find_sources(
-    spec: TableSpec, preset: str, data: Path | None, cache: Path, say: Say
+    spec: TableSpec, preset: str, data: Path | None, cache: Path, say: Say, unlabelled: str = ""
 ) -> dict[str, Source]:
     """Look for each dataset of a table."""
-    return {name: find_source(spec, name, preset, data, cache, say) for name in spec.datasets}
+    if unlabelled and not any(
+        names.find("datasets", name).load().own_images for name in spec.datasets
+    ):
+        raise UserError(
+            f"--unlabelled {unlabelled}: {spec.name} has no `dataset: folder`, and of others it is known which images are "
+            "good; leave it out"
+        )
+    return {
+        name: find_source(spec, name, preset, data, cache, say, unlabelled)
+        for name in spec.datasets
+    }
 
 
 def find_source(
-    spec: TableSpec, name: str, preset: str, data: Path | None, cache: Path, say: Say
+    spec: TableSpec,
+    name: str,
+    preset: str,
+    data: Path | None,
+    cache: Path,
+    say: Say,
+    unlabelled: str = "",
 ) -> Source:
     """Look for the real dataset below a data root; fall back to its stand-in where the preset allows.
+
+    Of a dataset that is there in part, the products that it lacks are drawn.
 
     Raises:
         UserError: the root does not exist, or real data are needed and missing.
     """
-    dataset = names.find("datasets", name).load()()
+    own = names.find("datasets", name).load().own_images
+    dataset = open_dataset(name, unlabelled if own else "")
     folder, title = dataset.folder, dataset.title
     chosen = spec.preset(preset)
     if data is not None and not data.exists():
@@ -46,7 +66,14 @@ def find_source(
             for subset in spec.images.values()
             if (subset.dataset or spec.dataset) == name
         }
-        scanned = {product: dataset.scan(root, [product]) for product in sorted(products)}
+        lacking: set[str] = set()
+        if chosen.stand_in is not None and not own:
+            lacking = products - set(dataset.there(root))
+        if lacking:
+            say(f"{title}: no {', '.join(sorted(lacking))} in {root}, drawing its stand-in")
+        scanned = {product: dataset.scan(root, [product]) for product in sorted(products - lacking)}
+        for line in dict.fromkeys(line for m in scanned.values() for line in m.remarks):
+            say(f"{title}: {line}")
         return Source(
             stand_in=False,
             root=root,
@@ -55,6 +82,8 @@ def find_source(
             without_normals=frozenset(
                 p for p, m in scanned.items() if m.table["defects"].map(len).all()
             ),
+            drawn=frozenset(lacking),
+            unlabelled=dataset.unlabelled,
         )
     if chosen.stand_in is None:
         at = f"{data / folder} does not exist" if data else "no --data was given"

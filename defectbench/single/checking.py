@@ -15,8 +15,9 @@ from PIL import Image
 
 from defectbench.config import UserError, UserErrors
 from defectbench.data.files.decoding import BadFile, Pixels, decode_image
+from defectbench.data.files.listing import natural
 from defectbench.data.files.mask_parts import decode_merged, decode_merged_values
-from defectbench.data.files.scanning import GOOD, natural
+from defectbench.data.files.scanning import GOOD
 from defectbench.data.manifest import Manifest
 from defectbench.datasets.base import Dataset
 
@@ -94,7 +95,7 @@ def check(
     except UserError as error:
         return Report(dataset.title, root, (), (str(error),), (), None)
     counts = count(manifest, dataset.counts)
-    notes = []
+    notes = list(manifest.remarks)
     if manifest.stand_in:
         notes.append(
             "this is a stand-in, drawn in place of the dataset: its counts are those asked for"
@@ -107,6 +108,8 @@ def check(
     if deep:
         problems, seen = _decode_all(manifest, progress)
         notes += seen
+        if dataset.own_images and not problems:
+            notes += _told_alike(manifest)
     return Report(dataset.title, root, counts, tuple(problems), tuple(notes), manifest)
 
 
@@ -126,6 +129,23 @@ def count(manifest: Manifest, expected: Mapping[str, int]) -> tuple[Count, ...]:
     known = {kind for kind in expected if kind.split("/")[0] in manifest.products}
     kinds = known | {kind for kind in found if not kind.endswith(f"/{ANY}")}
     return tuple(Count(k, found[k], expected.get(k)) for k in sorted(kinds, key=natural))
+
+
+def _told_alike(manifest: Manifest) -> list[str]:
+    """Say which images of different groups look alike: a split may put them on different sides."""
+    from defectbench.data.files.groups import near_pairs, signatures
+
+    table = manifest.table
+    groups = np.unique(table["group"].to_numpy(dtype=str), return_inverse=True)[1]
+    pairs = near_pairs(signatures(manifest), table["product"].tolist(), groups.astype(np.int64))
+    if not pairs:
+        return []
+    first, second, alike = pairs[0]
+    return [
+        f"{len(pairs)} pairs of images look alike, as photographs of one part do (first: {table['id'].iloc[first]} and "
+        f"{table['id'].iloc[second]}, correlation {alike:.2f}); a split may put them on different sides: name their part "
+        "in the column `group` of a table of paths"
+    ]
 
 
 def _decode_all(

@@ -10,7 +10,9 @@ from typing import Any
 
 from defectbench import names
 from defectbench.config import UserError, nearest
+from defectbench.datasets.base import Dataset, open_dataset
 from defectbench.files import keep_out
+from defectbench.imaging.shrinking import RULES
 from defectbench.machine import check_accelerator
 from defectbench.plan.job import Job
 from defectbench.plan.planner import PREPARE_REVISION
@@ -41,6 +43,8 @@ class FitRequest:
     augment: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
     standin_size: int = 128
+    masks: str = "area"
+    unlabelled: str = ""
     seed: int = 0
     threads: int = 1
     machine: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +71,9 @@ class FitRequest:
             raise UserError(
                 f"--background {self.background}: expected auto or a grey value from 0 to 255"
             )
-        source = names.find("datasets", self.dataset).load()()
+        if self.masks not in RULES:
+            raise UserError(f"--masks {self.masks}: {nearest(self.masks, RULES)}")
+        source = open_dataset(self.dataset, self.unlabelled)
         product, known, images = _source_spec(
             source, self.product, self.data, self.standin_size, self.out, say
         )
@@ -77,7 +83,13 @@ class FitRequest:
             )
         if self.defect and known and self.defect not in known:
             raise UserError(f"--defect {self.defect}: {nearest(self.defect, known)}")
-        least = {} if self.least_defect is None else {"least_defect": self.least_defect}
+        further: dict[str, Any] = {}
+        if self.least_defect is not None:
+            further["least_defect"] = self.least_defect
+        if self.masks != "nearest":
+            further["masks"] = self.masks
+        if self.unlabelled:
+            further["unlabelled"] = self.unlabelled
         prepare = Job(
             "prepare",
             {
@@ -91,7 +103,7 @@ class FitRequest:
                 "regroup": None,
                 "limit": None,
                 "revision": [PREPARE_REVISION, source.revision],
-                **least,
+                **further,
                 **images,
             },
             {},
@@ -124,8 +136,15 @@ class FitPlan:
     fit: Job
 
 
-def fit_one(plan: FitPlan, board: Any) -> dict[str, int]:
+def fit_one(
+    plan: FitPlan, board: Any, say: Callable[[str], None] = lambda _: None
+) -> dict[str, int]:
     """Do the jobs of a plan that are not done; put checkpoint, curves and sample grids into the request's folder.
+
+    Args:
+        plan: the jobs.
+        board: is told about them.
+        say: called with what the user must know of the images once they are split.
 
     Returns:
         how many masks of the last sample grid came from which source.
@@ -150,6 +169,9 @@ def fit_one(plan: FitPlan, board: Any) -> dict[str, int]:
         board.ended(each, *ending(failure))
         if failure:
             raise UserError(f"{each.label}: {failure['reason']}")
+        if each is plan.prepare:
+            for line in told_images(request, store.result(each.id) or {}):
+                say(line)
     folder = store.folder(plan.fit.id)
     for path in [*folder.glob("grid-*.png"), folder / "losses.csv", folder / "generator.ckpt"]:
         if path.exists():
@@ -157,8 +179,36 @@ def fit_one(plan: FitPlan, board: Any) -> dict[str, int]:
     return dict((store.result(plan.fit.id) or {}).get("mask_sources", {}))
 
 
+def told_images(request: FitRequest, prepared: Mapping[str, Any]) -> list[str]:
+    """Say on how many of its images a generator trains, what leaks between the splits, and what masks lose.
+
+    Args:
+        request: what is fitted.
+        prepared: result of its prepare job.
+    """
+    counts = prepared.get("counts", {})
+    parts = {
+        part: counts.get(f"{part}_defective", 0) + counts.get(f"{part}_normal", 0)
+        for part in ("train", "val", "test")
+    }
+    said = []
+    if counts:
+        said.append(
+            f"{request.dataset}: {parts['train']} of {sum(parts.values())} images train "
+            f"({counts['train_defective']} defective, {counts['train_normal']} normal); --split {request.split} keeps "
+            f"{parts['val']} for validation and {parts['test']} for tests"
+        )
+    leaks = prepared.get("leaks", {"pairs": 0})
+    if leaks["pairs"]:
+        said.append(
+            f"warning: {leaks['pairs']} pairs of images show one part or are one file and are on two sides of the split, "
+            f"e.g. {' and '.join(leaks['first'])}; name the part in the column `group` of a table of paths"
+        )
+    return [*said, *prepared.get("remarks", [])]
+
+
 def _source_spec(
-    source: Any,
+    source: Dataset,
     product: str,
     data: Path | None,
     standin_size: int,

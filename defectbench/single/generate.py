@@ -121,6 +121,7 @@ def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> 
         "masks": dict(Counter(one.source for one in drawn)),
         "manifest": str(out / "manifest.csv"),
         "sheet": str(sheet),
+        **({"remarks": list(order.remarks)} if order.remarks else {}),
     }
 
 

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from defectbench.config import UserError, UserErrors
 from defectbench.data.files.decoding import (
@@ -22,19 +21,16 @@ from defectbench.data.files.decoding import (
     BadFile,
     Header,
     decode_image,
-    decode_mask,
     read_header,
+    transparent_share,
 )
+from defectbench.data.files.listing import IMAGE_SUFFIXES, JPEG_SUFFIXES, look, told_unread
+from defectbench.data.files.mask_parts import decode_merged
+from defectbench.data.files.pairing import told_transparent, told_turned
 from defectbench.features.images import FileImages, HeldImages, Pixels
+from defectbench.imaging.shrinking import resize_mask
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-JPEG = frozenset({".jpg", ".jpeg"})
-GREY = frozenset({"1", "L", "LA", "La"}) | WIDE
-DARKEST = (
-    16  # grey levels; a 16-bit image below it has at most 12 bits, and would lose most of them
-)
 FEWEST = 2  # images per set; no score is defined on one
-MASKED = 128  # a mask is set where its 8-bit value reaches this
 WORKERS = 2  # threads that decode
 
 T = TypeVar("T")
@@ -50,6 +46,7 @@ class Listing:
         files: image files in order of their names.
         headers: size and mode of each.
         ignored: other files in the folder.
+        folders: folders in it, which are not looked into.
     """
 
     role: str
@@ -57,6 +54,7 @@ class Listing:
     files: tuple[Path, ...]
     headers: tuple[Header, ...]
     ignored: int
+    folders: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> dict[tuple[int, int], Path]:
@@ -85,18 +83,25 @@ class Listing:
     def remarks(self) -> list[str]:
         """What a reader of the scores should know, one line each."""
         total, said = len(self.files), []
-        jpeg = sum(file.suffix.lower() in JPEG for file in self.files)
+        jpeg = sum(file.suffix.lower() in JPEG_SUFFIXES for file in self.files)
         if jpeg:
             said.append(f"{jpeg} of {total} images are JPEG; its blocks move every score")
         wide = sum(header.mode in WIDE for header in self.headers)
         if wide:
             said.append(f"{wide} of {total} images have 16 bits; their high byte is used")
-        grey = sum(header.mode in GREY for header in self.headers)
+        grey = sum(header.is_grey for header in self.headers)
         if grey:
             said.append(f"{grey} of {total} images are grayscale; converted to RGB")
         if self.ignored:
             files = "file" if self.ignored == 1 else "files"
             said.append(f"{self.ignored} {files} without an image's suffix ignored")
+        if self.folders:
+            names = ", ".join(self.folders[:5]) + (" ..." if len(self.folders) > 5 else "")
+            said.append(f"the folders in it are not looked into: {names}")
+        looked = list(zip(self.files, self.headers, strict=True))
+        shares = [transparent_share(file) for file, header in looked if header.see_through]
+        said += told_transparent(shares, total)
+        said += told_turned([(file.name, header, None) for file, header in looked])
         return [f"{self.role}: {line}" for line in said]
 
 
@@ -143,18 +148,21 @@ def list_images(folder: Path, role: str) -> Listing:
             f"{folder}: holds samples of defectbench, whose images lie in images/ beside a sheet of them; expected a "
             f"folder of images: --{role} {folder / 'images'}"
         )
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [path for path in inside if path.is_file()]
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    found = look(folder)
+    if found.unread:
+        raise UserErrors(
+            f"--{role}: {len(found.unread)} pictures of kinds that are not read:",
+            [f"{path}: {told_unread(path)}" for path in found.unread],
+        )
+    images, below = found.images, tuple(p.name for p in found.folders)
     if not images:
-        below = sorted(p.name for p in inside if p.is_dir())
         hint = f"; it has the subfolders {', '.join(below[:5])}: name one of them" if below else ""
         raise UserError(
-            f"{folder}: no image in it ({len(files)} other files); --{role} wants "
-            f"{', '.join(sorted(SUFFIXES))}{hint}"
+            f"{folder}: no image in it ({len(found.others)} other files); --{role} wants "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}{hint}"
         )
     headers = _each(images, read_header, role)
-    return Listing(role, folder, tuple(images), tuple(headers), len(files) - len(images))
+    return Listing(role, folder, images, tuple(headers), len(found.others), below)
 
 
 def check_sizes(listings: Sequence[Listing], size: int | None) -> list[str]:
@@ -195,23 +203,12 @@ def open_images(listing: Listing, size: int | None, *, varied: bool = True) -> O
         UserError: an image cannot be decoded or is too dark to be read, there are fewer than two, or
             all are the same.
     """
-    wide = {f for f, h in zip(listing.files, listing.headers, strict=True) if h.mode in WIDE}
-
-    def decode(path: Path) -> Pixels:
-        pixels = decode_image(path)
-        if path in wide and int(pixels.max()) < DARKEST:
-            raise BadFile(
-                f"has 16 bits but no value above {DARKEST * 256 - 1}, so almost nothing is left of "
-                "its high byte; stretch it to 8 bits"
-            )
-        return pixels
-
     if varied and len(listing.files) < FEWEST:
         raise UserError(
             f"{listing.folder}: one image ({listing.files[0].name}); --{listing.role} wants at least "
             f"{FEWEST}, as no score is defined on one"
         )
-    images = HeldImages(FileImages(listing.files, decode, size=size))
+    images = HeldImages(FileImages(listing.files, decode_image, size=size))
     place = {file: index for index, file in enumerate(listing.files)}
 
     def look(file: Path) -> str:
@@ -227,18 +224,23 @@ def open_images(listing: Listing, size: int | None, *, varied: bool = True) -> O
     return Opened(listing, images, images.digest(), tuple(digests))
 
 
-def read_mask(path: Path, size: int | None) -> npt.NDArray[np.bool_]:
-    """A mask as (H, W) bool, resized to the nearest pixel.
+def read_mask(path: Path, size: int | None, threshold: int) -> npt.NDArray[np.bool_]:
+    """A mask as (H, W) bool, brought to a size by `imaging.shrinking.resize_mask`.
+
+    Args:
+        path: the file.
+        size: side in pixels, or None.
+        threshold: a pixel is set if its value is at least this.
 
     Raises:
         UserError: it cannot be decoded.
     """
     try:
-        mask = decode_mask(path, MASKED)
+        mask = decode_merged(path, threshold)
     except BadFile as error:
         raise UserError(f"{path}: {error}") from None
     if size is not None and mask.shape != (size, size):
-        mask = np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
+        mask = resize_mask(mask, size, "area")
     return np.asarray(mask != 0)
 
 

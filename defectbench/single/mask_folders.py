@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from defectbench.config import UserError
+from defectbench.data.files.decoding import BadFile
+from defectbench.data.files.mask_rule import levels_of, rule_of
+from defectbench.data.files.pairing import told_size, told_turned
 from defectbench.single.image_folders import Listing, Opened, list_images, open_images, read_mask
 from defectbench.stages.image_values import Looked
 
@@ -23,11 +26,13 @@ class Matched:
         places: index in the generated set of each image that has a mask.
         masks: its mask.
         sources: the normal images in the same order.
+        threshold: a mask's pixel is a defect if its value is at least this.
     """
 
     places: tuple[int, ...]
     masks: tuple[Path, ...]
     sources: Listing
+    threshold: int
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,14 @@ def match_masks(
     chosen = tuple(found[stems[place]] for place in places)
     sizes = dict(zip(listing.files, listing.headers, strict=True))
     for place, mask in zip(places, chosen, strict=True):
-        header, of = sizes[mask], fake.headers[place]
-        if (header.width, header.height) != (of.width, of.height):
-            raise UserError(
-                f"{mask} is {header.width} x {header.height} px but {fake.files[place]} is "
-                f"{of.width} x {of.height} px; a mask has the size of its image"
-            )
+        if wrong := told_size(fake.headers[place], sizes[mask], fake.files[place].name):
+            raise UserError(f"{mask}: {wrong}")
+    turned = [
+        (fake.files[p].name, fake.headers[p], sizes[m]) for p, m in zip(places, chosen, strict=True)
+    ]
+    threshold = own_threshold(chosen, masks, say)
+    for line in told_turned(turned):
+        say(f"masks: {line}")
     if len(places) < len(stems):
         say(f"masks: {len(stems) - len(places)} of {len(stems)} generated images have none")
     if sources is None:
@@ -108,8 +115,41 @@ def match_masks(
     return Matched(
         places,
         chosen,
-        Listing("sources", sources, used, tuple(heads[file] for file in used), normals.ignored),
+        Listing(
+            "sources",
+            sources,
+            used,
+            tuple(heads[file] for file in used),
+            normals.ignored,
+            normals.folders,
+        ),
+        threshold,
     )
+
+
+def own_threshold(masks: Sequence[Path], named: Path, say: Callable[[str], None]) -> int:
+    """Choose the value from which on pixels of a set of masks are a defect, see `data.files.mask_rule`.
+
+    Args:
+        masks: files.
+        named: what the user named, for messages.
+        say: gets remarks.
+
+    Raises:
+        UserError: a mask cannot be decoded, or no one threshold reads all.
+    """
+    found = []
+    for path in masks:
+        try:
+            found.append(levels_of(path))
+        except BadFile as error:
+            raise UserError(f"{path}: {error}") from None
+    rule = rule_of(found)
+    if rule.problem:
+        raise UserError(f"{named}: {rule.problem}")
+    for line in rule.remarks:
+        say(f"masks: {line}")
+    return rule.threshold
 
 
 def open_masks(matched: Matched, size: int | None) -> Masked:
@@ -122,7 +162,7 @@ def open_masks(matched: Matched, size: int | None) -> Masked:
     Raises:
         UserError: a file cannot be decoded.
     """
-    masks = np.stack([read_mask(path, size) for path in matched.masks])
+    masks = np.stack([read_mask(path, size, matched.threshold) for path in matched.masks])
     return Masked(matched.places, masks, open_images(matched.sources, size, varied=False))
 
 

@@ -13,12 +13,15 @@ from PIL import Image
 
 from defectbench import names
 from defectbench.config import UserError, nearest
-from defectbench.data.files.decoding import BadFile, decode_image, decode_mask
+from defectbench.data.files.decoding import BadFile, decode_image, read_header, transparent_share
+from defectbench.data.files.listing import IMAGE_SUFFIXES, UNREAD, look, told_unread
+from defectbench.data.files.mask_parts import decode_merged
+from defectbench.data.files.mask_rule import Levels, levels_of, rule_of
+from defectbench.data.files.pairing import told_transparent, told_turned
 from defectbench.plan.planner import paints_on_normals
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 BLENDS = ("improved_poisson", "poisson", "alpha", "none")
 FEW = 8
 """Images drawn where nothing says how many."""
@@ -82,6 +85,7 @@ class Order:
         styles: whose style is taken; empty if none.
         restoring: whether normal images are asked for.
         blend: how contents are blended into `start`; "none" if they are not.
+        remarks: what the user must know of the files, one line each.
     """
 
     weights: npt.NDArray[np.float32]
@@ -93,6 +97,7 @@ class Order:
     styles: Sequence[Given]
     restoring: bool
     blend: str
+    remarks: tuple[str, ...] = ()
 
 
 def take_order(content: Mapping[str, Any], wish: Wish) -> Order:
@@ -117,21 +122,26 @@ def take_order(content: Mapping[str, Any], wish: Wish) -> Order:
     if product not in arguments["products"]:
         raise UserError(f"--product {product}: {nearest(product, arguments['products'])}")
 
-    areas = [*_masks(wish.mask, size), *(_box(text, size) for text in wish.box)]
+    masks, remarks = _masks(wish.mask, size)
+    areas = [*masks, *(_box(text, size) for text in wish.box)]
     starts = _files("--restore", wish.restore) or _files("--normal", wish.normal)
     references = _files("--reference", wish.reference)
     styles = _files("--style-reference", wish.style_reference)
     count = wish.count or _count(entry, wish, len(starts), len(areas), len(references), len(styles))
+    read = [_pictures(files[:count], size) for files in (starts, references, styles)]
+    for files in (starts, references, styles):
+        remarks += _remarks(files[:count])
     return Order(
         weights=weights,
         count=count,
         product=arguments["products"].index(product),
-        start=_pictures(starts[:count], size),
+        start=read[0],
         areas=areas,
-        references=_pictures(references[:count], size),
-        styles=_pictures(styles[:count], size),
+        references=read[1],
+        styles=read[2],
         restoring=wish.restore is not None,
         blend=wish.composite if contents and wish.normal else "none",
+        remarks=tuple(dict.fromkeys(remarks)),
     )
 
 
@@ -229,11 +239,24 @@ def _files(option: str, path: Path | None) -> list[File]:
     if not path.is_dir():
         if not path.is_file():
             raise UserError(f"{option} {path}: no such file or folder")
+        if path.suffix.lower() in UNREAD:
+            raise UserError(f"{option} {path}: {told_unread(path)}")
         return [File(option, path)]
-    found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise UserError(f"{option} {path}: holds no image ({', '.join(sorted(SUFFIXES))})")
-    return [File(option, p) for p in found]
+    found = look(path)
+    if found.unread:
+        raise UserError(f"{option} {found.unread[0]}: {told_unread(found.unread[0])}")
+    if not found.images:
+        raise UserError(f"{option} {path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return [File(option, p) for p in found.images]
+
+
+def _remarks(files: Sequence[File]) -> list[str]:
+    """Say what the user must know of images that were read: transparency and EXIF orientation, counted."""
+    heads = [(file.path, read_header(file.path)) for file in files]
+    shares = [transparent_share(path) for path, head in heads if head.see_through]
+    said = told_transparent(shares, len(heads))
+    said += told_turned([(path.name, head, None) for path, head in heads])
+    return [f"{files[0].option}: {line}" for line in said]
 
 
 def _pictures(files: Sequence[File], size: int) -> list[Given]:
@@ -250,14 +273,25 @@ def _pictures(files: Sequence[File], size: int) -> list[Given]:
     return found
 
 
-def _masks(path: Path | None, size: int) -> list[Given]:
-    """Read a mask, or a folder of them; they must be of the generator's size, and mark something."""
-    found = []
-    for _, file in _files("--mask", path):
+def _masks(path: Path | None, size: int) -> tuple[list[Given], list[str]]:
+    """Read a mask, or a folder of them; they must be of the generator's size, and mark something.
+
+    Returns:
+        the masks, and what the user must know of them.
+    """
+    files = _files("--mask", path)
+    levels: list[Levels] = []
+    for _, file in files:
         try:
-            mask = decode_mask(file, 128) != 0
+            levels.append(levels_of(file))
         except (BadFile, OSError) as error:
             raise UserError(f"--mask {file}: cannot be read as a mask: {error}") from None
+    rule = rule_of(levels)
+    if rule.problem:
+        raise UserError(f"--mask {path}: {rule.problem}")
+    found = []
+    for _, file in files:
+        mask = decode_merged(file, rule.threshold) != 0
         if mask.shape != (size, size):
             raise UserError(
                 f"--mask {file}: {mask.shape[1]}x{mask.shape[0]} pixels; the generator draws "
@@ -265,10 +299,10 @@ def _masks(path: Path | None, size: int) -> list[Given]:
             )
         if not mask.any():
             raise UserError(
-                f"--mask {file}: the mask is empty; paint where the defect shall be (>= 128)"
+                f"--mask {file}: the mask is empty; paint where the defect shall be (>= {rule.threshold})"
             )
         found.append(Given(str(file), mask))
-    return found
+    return found, [f"--mask: {line}" for line in rule.remarks]
 
 
 def _box(text: str, size: int) -> Given:

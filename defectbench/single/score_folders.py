@@ -124,7 +124,7 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
         UserError: folders, images, names or weights are not as expected; nothing is written then.
     """
     started = time.time()
-    name = wish.name or wish.fake.resolve().name
+    name = wish.name or name_of(wish.fake)
     if not NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: wants letters, digits, '_', '-', '+' and '.'")
     records = records_path(wish.out, f"score/{name}", "score")
@@ -186,6 +186,11 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
         lines.pop(0)
     append_records(records, lines)
     return Scored(name, tuple(rows), (records, *files), job.id)
+
+
+def name_of(folder: Path) -> str:
+    """Make a name for a generated set of the name of its folder: what no name may hold becomes "_"."""
+    return re.sub(r"[^\w.+-]+", "_", folder.resolve().name).lstrip(".") or "images"
 
 
 def shown_name(row: ScoreRow) -> str:

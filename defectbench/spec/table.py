@@ -96,6 +96,9 @@ class Preset(Strict):
     crop: Positive | None = None  # side of the patches cut from the images before resizing, pixels
     least_defect: Annotated[float, Field(ge=0, lt=1)] | None = None  # of a patch; None: 0.002
     normals_per_image: Positive = 4  # patches cut from each normal image
+    masks: Literal["nearest", "area"] | None = (
+        None  # how masks are shrunk; None: own images by area, others nearest
+    )
     seeds: tuple[int, ...]
     threads: Positive = 1  # CPU threads of each job: part of what makes bytes repeat
     view: ViewSpec = ViewSpec()

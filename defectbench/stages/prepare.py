@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from defectbench import names
 from defectbench.config import UserError
 from defectbench.files import tell_damage
 from defectbench.plan.job import Job
@@ -21,16 +20,18 @@ from defectbench.stages.context import Context, JobFailed
 def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Draw or find the images, split them, and decode them once; or put several such caches together."""
     from defectbench.data.cache.prepare import prepare
+    from defectbench.data.cache.prepared import told_vanished
     from defectbench.data.cache.windows import MIN_DEFECT
     from defectbench.data.files.leaks import leaks
     from defectbench.data.splitting.splits import at_most, ignores_groups, split
+    from defectbench.datasets.base import open_dataset
     from defectbench.standin import write_standin
     from defectbench.standin.order import Order
 
     spec = job.spec
     if "pool" in spec:
         return _pool(job, folder, context)
-    dataset = names.find("datasets", spec["dataset"]).load()()
+    dataset = open_dataset(spec["dataset"], spec.get("unlabelled", ""))
     product = spec["product"]
     if "stand_in" in spec:
         drawn = dict(spec["stand_in"])
@@ -64,6 +65,7 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         crop=spec["crop"],
         normals_per_image=spec["normals_per_image"],
         least_defect=spec.get("least_defect", MIN_DEFECT),
+        masks=spec.get("masks", "nearest"),
         progress=context.progress,
     )
     counts = _counts(prepared)
@@ -71,11 +73,14 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         raise JobFailed(
             f"{spec['dataset']}/{product}: the split leaves {counts}; the test needs defects"
         )
-    leaking = sorted({(leak.first, leak.second) for leak in leaks(manifest, look=False)})
+    # nobody has looked at a user's own images for photographs of one part
+    pairs = leaks(manifest, look=dataset.own_images)
+    leaking = sorted({(leak.first, leak.second) for leak in pairs})
     return {
         "counts": counts,
         "stand_in": manifest.stand_in,
         "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
+        "remarks": [*manifest.remarks, *told_vanished(prepared)],
     }
 
 
@@ -125,11 +130,12 @@ def _regrouped(manifest: Any, spec: Mapping[str, Any]) -> Any:
 def _pool(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Put the caches of several products together."""
     from defectbench.data.cache.pooling import pool
-    from defectbench.data.cache.prepared import Prepared
+    from defectbench.data.cache.prepared import Prepared, told_vanished
 
     members = {
         name: Prepared.open(context.store.folder(job.parents[f"{i:02d}"]) / "cache")
         for i, name in enumerate(job.spec["pool"])
     }
     prepared = pool(members, folder / "cache")
-    return {"counts": _counts(prepared), "stand_in": prepared.stand_in}
+    remarks = told_vanished(prepared)
+    return {"counts": _counts(prepared), "stand_in": prepared.stand_in, "remarks": remarks}

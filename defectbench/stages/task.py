@@ -86,7 +86,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "metrics": plain(found.test),
         "details": {score: plain(by_class) for score, by_class in found.details.items()},
         "reasons": dict(found.reasons),
-        "remarks": [*found.remarks, *_told_funnel(job, store)],
+        "remarks": [*found.remarks, *_told_images(job, store), *_told_funnel(job, store)],
         "validation": plain(found.validation),
         "chosen_step": found.step,
         "inspector": task.describe(),
@@ -100,6 +100,12 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
             "test": len(real.rows(split="test", defective=with_normals)),
         },
     }
+
+
+def _told_images(job: Job, store: Store) -> list[str]:
+    """Say what was odd about the real images when they were prepared, e.g. masks without a pixel at this size."""
+    made = store.result(job.parents["data"])
+    return list(made.get("remarks", [])) if made else []
 
 
 def _told_funnel(job: Job, store: Store) -> list[str]:

@@ -142,6 +142,6 @@ def told_leaks(lines: Sequence[Mapping[str, Any]]) -> list[str]:
             spec = job["spec"]
             told.add(
                 f"{spec['dataset']}/{spec['product']}: the split {spec['split']} leaks: {leaks['pairs']} pair(s) of images "
-                f"of one part or file are on two sides, e.g. {' and '.join(leaks['first'])}"
+                f"that show one part or are one file are on two sides, e.g. {' and '.join(leaks['first'])}"
             )
     return sorted(told)

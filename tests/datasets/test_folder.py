@@ -37,7 +37,9 @@ def test_flat_images_and_masks(tmp_path: Path) -> None:
         save(root / "images" / f"{i}.jpg", noise(i))
     save(root / "masks" / "0.png", spot(value=1))  # 0 and 1, as many tools write them
     save(root / "masks" / "1_mask.png", np.zeros((24, 24), np.uint8))
-    manifest = Folder().scan(root)
+    folder = Folder()
+    folder.unlabelled = "good"  # the third has no mask
+    manifest = folder.scan(root)
     table = manifest.table.set_index("id")
     assert table["defects"].tolist() == [("defect",), (), ()]
     assert table.loc["2", "mask"] == ""

@@ -58,6 +58,7 @@ def write(layout: str, folder: Path) -> tuple[Path, str, tuple[str, ...]]:
             for i in range(12):
                 picture(top / f"images/{i}.png", i, mask=top / f"masks/{i}.png")
                 picture(top / f"images/ok{i}.png", 100 + i)
+                Image.new("L", (40, 40)).save(top / f"masks/ok{i}.png")
             return top, "plates", ("defect",)
         case "by defect":
             for i in range(8):

@@ -1,8 +1,8 @@
 """Make the decoded cache: every image once, as RGB uint8 at training resolution.
 
 A cache is a folder: `images.npy` (N, S, S, 3) uint8, `masks.npy` (N, S, S) uint8 in {0, 1}, `table.csv` (one row per
-cached image) and `prepared.json`. Images are resized with antialiased bicubic, binarised masks with nearest; an oblong
-image is stretched to the square, its mask and boxes alike. The bytes follow from the manifest, its files and the options alone,
+cached image) and `prepared.json`. Images are resized with antialiased bicubic, binarised masks with nearest or by area
+(`imaging.shrinking`); an oblong image is stretched to the square, its mask and boxes alike. The bytes follow from the manifest, its files and the options alone,
 whatever the number of workers. The cache is written under a temporary name, which a killed run leaves and the next one
 continues, and renamed when complete.
 """
@@ -25,7 +25,7 @@ import pandas as pd
 from filelock import FileLock
 from PIL import Image
 
-from defectbench.config import UserError, UserErrors
+from defectbench.config import UserError, UserErrors, nearest
 from defectbench.data.cache.prepared import FILES, REVISION, Prepared, is_whole
 from defectbench.data.cache.windows import MIN_DEFECT, Window, defect_windows, normal_windows
 from defectbench.data.cache.workers import Runner, runner
@@ -35,6 +35,7 @@ from defectbench.data.files.digests import source_digest
 from defectbench.data.files.mask_parts import decode_merged
 from defectbench.data.manifest import BOXES, LIST_SEPARATOR, Manifest
 from defectbench.files import flush, tell_damage
+from defectbench.imaging.shrinking import RULES, Shrinking, resize_mask
 
 __all__ = ["Options", "Prepared", "prepare"]
 
@@ -53,12 +54,14 @@ class Options:
         crop: side of the patches that are cut first, source pixels; None for whole images.
         normals_per_image: patches per normal image when cropping.
         least_defect: fraction of a patch of a defective image that must be defect.
+        masks: how masks are shrunk, see `imaging.shrinking`.
     """
 
     size: int
     crop: int | None = None
     normals_per_image: int = 4
     least_defect: float = MIN_DEFECT
+    masks: Shrinking = "nearest"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -70,6 +73,15 @@ class Options:
             raise UserError(
                 f"prepare: least_defect is {self.least_defect}; wants a fraction from 0 to below 1"
             )
+        if self.masks not in RULES:
+            raise UserError(f"prepare: masks is {self.masks!r}; {nearest(self.masks, RULES)}")
+
+    def said(self) -> dict[str, object]:
+        """Say the options for the header of a cache; `masks` where they are not shrunk as they always were."""
+        said = asdict(self)
+        if self.masks == "nearest":
+            del said["masks"]
+        return said
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,7 @@ def prepare(
     crop: int | None = None,
     normals_per_image: int = 4,
     least_defect: float = MIN_DEFECT,
+    masks: Shrinking = "nearest",
     workers: int = 0,
     progress: Progress | None = None,
     memo: Path | None = None,
@@ -118,6 +131,7 @@ def prepare(
             `@y,x` behind them; the group is inherited. Where there are boxes and no mask, their inside counts as defect.
         normals_per_image: see `crop`.
         least_defect: see `crop`; a fraction. More leaves fewer patches, none of them with a mere corner of a defect.
+        masks: how masks are shrunk: `"nearest"`, or `"area"`, under which no region disappears.
         workers: processes besides this one; 0 decodes here.
         progress: called with (source images done, source images in all).
         memo: file that remembers content hashes, see `source_digest`.
@@ -126,7 +140,7 @@ def prepare(
         UserErrors: every file that cannot be decoded or differs in size from its mask.
         UserError: bad options, a defective image without mask when cropping, no room or no permission to write.
     """
-    options = Options(size, crop, normals_per_image, least_defect)
+    options = Options(size, crop, normals_per_image, least_defect, masks)
     if not len(manifest):
         raise UserError(f"{manifest.root}: no image to prepare; see the rules of the split")
     sources = _sources(manifest, crop)
@@ -134,7 +148,7 @@ def prepare(
         "revision": REVISION,
         "manifest": manifest.digest(),
         "sources": source_digest(manifest, memo),
-        **asdict(options),
+        **options.said(),
     }
     plan = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     if is_whole(folder, plan):
@@ -388,8 +402,8 @@ def _decode(work: _Work) -> list[str]:
                 continue
             finally:
                 first, row = row, row + len(windows)
-            pixels = [_resize(w.cut(image), size, Image.Resampling.BICUBIC) for w in windows]
-            marks = [_resize(w.cut(mask), size, Image.Resampling.NEAREST) for w in windows]
+            pixels = [_resize(w.cut(image), size) for w in windows]
+            marks = [resize_mask(w.cut(mask), size, work.options.masks).tobytes() for w in windows]
             os.pwrite(images.fileno(), b"".join(pixels), start[images] + first * size * size * 3)
             os.pwrite(masks.fileno(), b"".join(marks), start[masks] + first * size * size)
         for file in (images, masks):
@@ -404,8 +418,9 @@ def _data_offset(path: str) -> int:
         return file.tell()
 
 
-def _resize(pixels: np.ndarray, size: int, how: Image.Resampling) -> bytes:
-    return Image.fromarray(np.ascontiguousarray(pixels)).resize((size, size), how).tobytes()
+def _resize(pixels: np.ndarray, size: int) -> bytes:
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return image.resize((size, size), Image.Resampling.BICUBIC).tobytes()
 
 
 def _count_mask_pixels(partial: Path) -> list[int]:

@@ -169,6 +169,27 @@ class Prepared:
         return labels
 
 
+def told_vanished(prepared: Prepared) -> list[str]:
+    """Say of how many images of each defect the mask has no pixel left at the cached size, one line in all.
+
+    An image whose mask was empty to begin with counts as well: it trains as background.
+    """
+    table = prepared.table
+    lost = []
+    for defect in prepared.defects:
+        shown = table["defects"].map(lambda names, defect=defect: defect in names) & (
+            table["mask"] != ""
+        )
+        gone = int((shown & (table["mask_pixels"] == 0)).sum())
+        if gone:
+            lost.append(f"{gone} of {int(shown.sum())} of {defect}")
+    if not lost:
+        return []
+    return [
+        f"masks without a pixel at {prepared.size} px, whose images train and test as background: {', '.join(lost)}"
+    ]
+
+
 def is_whole(folder: Path, plan: str) -> bool:
     """Say whether a folder holds the whole cache of a plan (a hash of what it was made from)."""
     try:

@@ -20,12 +20,11 @@ from pathlib import Path
 
 from defectbench.config import UserError
 from defectbench.data.download.archives import CHUNK, Limits, extract
+from defectbench.data.files.decoding import LFS_MAGIC
+from defectbench.data.files.listing import is_junk
 
 Progress = Callable[[int, int | None], None]
 """Called with bytes done and bytes in all (None if the server does not say)."""
-
-JUNK = ("__MACOSX", ".DS_Store")
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
@@ -301,7 +300,7 @@ def _length_beyond(headers: Message) -> int | None:
 
 def _verify(url: str, file: Path, size: int | None, sha256: str | None) -> None:
     with file.open("rb") as stream:
-        if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+        if stream.read(len(LFS_MAGIC)) == LFS_MAGIC:
             file.unlink()
             raise UserError(
                 f"{url}: the server sent a Git LFS pointer, not the file; take the address of the LFS media host"
@@ -328,7 +327,7 @@ def _elsewhere(part: Part, url: str | None, *, several: bool) -> str:
 
 def _place(unpacked: Path, target: Path) -> None:
     """Move the extracted tree to `target`, leaving out one wrapping folder."""
-    inner = [path for path in unpacked.iterdir() if path.name not in JUNK]
+    inner = [path for path in unpacked.iterdir() if not is_junk(path.name)]
     only = inner[0] if len(inner) == 1 and inner[0].is_dir() else unpacked
     target.parent.mkdir(parents=True, exist_ok=True)
     only.replace(target)

@@ -109,9 +109,8 @@ def export(
         shutil.rmtree(partial)  # ours, of an interrupted export
     partial.mkdir(parents=True)
     try:
-        writer = Writer(
-            manifest, partial, options, licence.name, _terms(manifest, licence), progress
-        )
+        notes = [*_terms(manifest, licence), *manifest.remarks]
+        writer = Writer(manifest, partial, options, licence.name, notes, progress)
         rules = FORMATS[to].write(writer, items_of(manifest, options.classes))
         writer.finish(to, rules)
         if out.exists():

@@ -22,7 +22,8 @@ from PIL import Image
 
 from defectbench.config import UserError, UserErrors
 from defectbench.data.files.decoding import BadFile, decode_image, read_header
-from defectbench.data.files.mask_parts import decode_merged
+from defectbench.data.files.mask_parts import decode_merged, mask_files
+from defectbench.data.files.pairing import told_size
 from defectbench.data.manifest import LIST_SEPARATOR, PROVENANCE, Manifest
 
 Mask = npt.NDArray[np.uint8]
@@ -42,7 +43,6 @@ SPLITS: Final = {
     "test": "test",
 }
 """The publisher's split, and what it is called in an export; without one an image is for training."""
-GREY_MODES: Final = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
 UNMASKED: Final = frozenset({"invalid", "none"})
 
 
@@ -104,6 +104,7 @@ class Writer:
     progress: Callable[[int, int], None] | None = None
     _files: list[dict[str, str]] = field(default_factory=list)
     _problems: dict[Path, str] = field(default_factory=dict)
+    _masks: dict[Path, bool] = field(default_factory=dict)
 
     def image(self, item: Item, place: str) -> tuple[int, int] | None:
         """Write an item's image as PNG at `place`, relative to the export.
@@ -113,7 +114,7 @@ class Writer:
         """
         try:
             pixels = decode_image(item.image)
-            grey = read_header(item.image).mode in GREY_MODES
+            grey = read_header(item.image).is_grey
         except BadFile as error:
             self._problems.setdefault(item.image, str(error))
             return None
@@ -148,18 +149,14 @@ class Writer:
         if item.mask is None:
             return np.zeros(size, np.uint8)
         try:
+            if wrong := told_size(head, read_header(mask_files(item.mask)[0]), item.image.name):
+                raise BadFile(wrong)
             mask = decode_merged(item.mask, self.manifest.mask_threshold)
+            self._masks[item.mask] = bool(mask.any())
+            return mask
         except BadFile as error:
             self._problems.setdefault(item.mask, str(error))
             return np.zeros(size, np.uint8)
-        if mask.shape != size:
-            self._problems.setdefault(
-                item.mask,
-                f"is {mask.shape[1]}x{mask.shape[0]} pixels, its image {item.image.name} is "
-                f"{size[1]}x{size[0]}; a mask must have the size of its image",
-            )
-            return np.zeros(size, np.uint8)
-        return mask
 
     def mask(self, mask: Mask, place: str) -> None:
         """Write the mask of the image written last, as grey PNG of 0 and 255."""
@@ -187,6 +184,10 @@ class Writer:
             raise UserErrors(
                 f"export to {to}: {len(self._problems)} file(s) cannot be used",
                 [f"{path}: {text}" for path, text in self._problems.items()],
+            )
+        if self._masks and not any(self._masks.values()):
+            self.note(
+                f"All {len(self._masks)} masks are empty: no pixel of them reaches {self.manifest.mask_threshold}."
             )
         if not self._files:
             raise UserError(

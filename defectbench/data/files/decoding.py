@@ -5,7 +5,8 @@ Images become RGB uint8: grey is repeated; palettes are looked up; 16-bit values
 Masks become one grey value per pixel: the largest channel (so that a red overlay or a coloured palette entry counts as
 bright as a white one), laid on black where transparent; a pixel is a defect if that value reaches the dataset's threshold.
 16-bit masks that hold nothing above 255 are read as they are, others by their high byte.
-Refused by name: empty and truncated files, Git LFS pointers, several pages, 32-bit and other scientific modes.
+Refused by name: empty and truncated files, Git LFS pointers, several pages, 32-bit and other scientific modes, JPEG files
+whose pixels are not all there, 16-bit images that are black but for their low byte, images that are mostly transparent.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from defectbench.data.files import jpeg
+
 Pixels = npt.NDArray[np.uint8]
 
 LFS_MAGIC: Final = b"version https://git-lfs.github.com/spec/"
@@ -31,7 +34,12 @@ WIDE: Final = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 NARROW: Final = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"}
 )
+GREY: Final = frozenset({"1", "L", "LA", "La"}) | WIDE
 TRANSPARENT: Final = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+DARKEST: Final = 16
+"""Grey levels: a 16-bit image below it has at most 12 bits, and would lose most of them."""
+MOST: Final = 0.5
+"""An image with a larger share of transparent pixels is refused."""
 TAIL: Final = 64
 """Bytes at the end of a file within which its end mark is looked for."""
 
@@ -48,11 +56,26 @@ class Header:
         width: pixels, after EXIF orientation.
         height: pixels, after EXIF orientation.
         mode: Pillow's name of the stored mode, e.g. `"L"`.
+        orientation: of EXIF; 1 if the image is shown as it is stored.
+        see_through: whether pixels may be transparent.
     """
 
     width: int
     height: int
     mode: str
+    orientation: int = 1
+    see_through: bool = False
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Width and height as stored, pixels."""
+        size = self.width, self.height
+        return size[::-1] if self.orientation in TURNED else size
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the file stores grey values."""
+        return self.mode in GREY
 
 
 def read_header(path: Path) -> Header:
@@ -64,9 +87,10 @@ def read_header(path: Path) -> Header:
     with _opened(path) as image:
         complete = _ends_properly(path, image.format or "")
         width, height = image.size
-        if _orientation(image) in TURNED:
+        orientation = _orientation(image)
+        if orientation in TURNED:
             width, height = height, width
-        header = Header(width, height, image.mode)
+        header = Header(width, height, image.mode, orientation, _is_transparent(image))
         if not complete:
             image.load()
     return header
@@ -82,11 +106,23 @@ def decode_image(path: Path) -> Pixels:
         BadFile: the file cannot be used.
     """
     with _opened(path) as image:
+        _refuse_damage(path, image)
         upright = _upright(image)
         if upright.mode in WIDE:
             grey = _high_byte(upright)
+            if int(grey.max()) < DARKEST:
+                raise BadFile(
+                    f"has 16 bits but no value above {DARKEST * 256 - 1}, so almost nothing is left of its high byte; "
+                    "stretch it to 8 bits"
+                )
             return np.repeat(grey[:, :, None], 3, axis=2)
         if _is_transparent(upright):
+            share = _transparent(upright)
+            if share > MOST:
+                raise BadFile(
+                    f"is transparent in {share:.0%} of its pixels, which would become black; lay it on the background "
+                    "that it shall have"
+                )
             upright = _on_black(upright)
         return np.array(upright.convert("RGB"), dtype=np.uint8)
 
@@ -118,6 +154,7 @@ def decode_mask_values(path: Path) -> Pixels:
         BadFile: the file cannot be used.
     """
     with _opened(path) as image:
+        _refuse_damage(path, image)
         upright = _upright(image)
         if upright.mode in WIDE:
             values = np.asarray(upright)
@@ -130,6 +167,17 @@ def decode_mask_values(path: Path) -> Pixels:
             return np.array(upright.convert("L"), dtype=np.uint8)
         colours: Pixels = np.array(upright.convert("RGB"), dtype=np.uint8)
         return np.asarray(colours.max(axis=2), dtype=np.uint8)
+
+
+def transparent_share(path: Path) -> float:
+    """Share of an image's pixels that are not opaque, in [0, 1].
+
+    Raises:
+        BadFile: the file cannot be used.
+    """
+    with _opened(path) as image:
+        image.load()
+        return _transparent(image) if _is_transparent(image) else 0.0
 
 
 def mask_is_empty(path: Path, threshold: int) -> bool:
@@ -222,6 +270,17 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _is_transparent(image: Image.Image) -> bool:
     return image.mode in TRANSPARENT or "transparency" in image.info
+
+
+def _transparent(image: Image.Image) -> float:
+    alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    return float((alpha < 255).mean())
+
+
+def _refuse_damage(path: Path, image: Image.Image) -> None:
+    """Refuse a JPEG file of which the decoder would fill up a part."""
+    if image.format in {"JPEG", "MPO"} and (wrong := jpeg.damage(path.read_bytes())):
+        raise BadFile(f"{wrong}; get it again")
 
 
 def _on_black(image: Image.Image) -> Image.Image:

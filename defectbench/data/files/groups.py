@@ -23,7 +23,7 @@ transform: products that all look alike (a bottle from above, a wire mesh) ask f
 ENOUGH: Final = 30
 """Images of a product from which on it shows what is usual for it."""
 NEAR_OF_FEW: Final = 0.97
-"""Least correlation of near-duplicates of a product with fewer images."""
+"""Least correlation of near-duplicates of a product with fewer images; no product asks for more."""
 FEW: Final = 8
 """With fewer images of a product its mean says too little to be taken off."""
 
@@ -117,7 +117,8 @@ def near_threshold(found: Signatures) -> float:
         return NEAR_OF_FEW
     some = found[:: max(1, len(found) // 512)]
     usual = float(np.quantile((some @ some.T)[np.triu_indices(len(some), 1)], 0.99))
-    return max(NEAR, float(np.tanh(np.arctanh(min(usual, 0.999)) + APART)))
+    # Where every part was photographed twice, what is usual is itself a near-duplicate.
+    return min(NEAR_OF_FEW, max(NEAR, float(np.tanh(np.arctanh(min(usual, 0.999)) + APART))))
 
 
 def runs(numbers: Iterable[int], gap: int) -> dict[int, int]:

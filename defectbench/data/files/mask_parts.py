@@ -12,7 +12,7 @@ import numpy as np
 
 from defectbench.config import UserError
 from defectbench.data.files.decoding import BadFile, Pixels, decode_mask_values
-from defectbench.data.files.scanning import IMAGE_SUFFIXES, entries
+from defectbench.data.files.listing import look, told_unread
 
 
 def mask_files(path: Path) -> list[Path]:
@@ -24,12 +24,14 @@ def mask_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        files = [p for p in entries(path) if p.suffix.lower() in IMAGE_SUFFIXES]
+        found = look(path)
     except UserError as error:
         raise BadFile(str(error)) from None
-    if not files:
+    if found.unread:
+        raise BadFile(f"holds {found.unread[0].name}, which {told_unread(found.unread[0])}")
+    if not found.images:
         raise BadFile("holds no mask; wants one image or more, e.g. 000.png")
-    return files
+    return sorted(found.images)
 
 
 def decode_merged(path: Path, threshold: int) -> Pixels:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,54 +16,34 @@ from typing import Final
 import pandas as pd
 
 from defectbench.config import UserError, UserErrors, nearest
-from defectbench.data.files.decoding import BadFile, Header, mask_is_empty, read_header
+from defectbench.data.files.decoding import (
+    BadFile,
+    Header,
+    mask_is_empty,
+    read_header,
+    transparent_share,
+)
+from defectbench.data.files.listing import (
+    IMAGE_SUFFIXES,
+    UNREAD,
+    entries,
+    is_folder,
+    key,
+    natural,
+    told_unread,
+)
+from defectbench.data.files.pairing import told_size, told_transparent, told_turned
 from defectbench.data.manifest import COLUMNS, LIST_SEPARATOR, Manifest
 
-IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-JUNK_NAMES: Final = frozenset({"__macosx", ".ds_store", "thumbs.db", "desktop.ini"})
 STANDIN_MARKER: Final = "STAND_IN.json"
 """A file of this name in a dataset's folder says that the images were drawn, not photographed."""
 GOOD: Final = "good"
 """What a normal image is called in ids, counts and messages."""
 
 
-def is_junk(name: str) -> bool:
-    """Say whether a file or folder is litter: resource forks, thumbnails, file manager copies, hidden files."""
-    return (
-        name.startswith(".")
-        or name.casefold() in JUNK_NAMES
-        or re.search(r" \(copy( \d+)?\)| - Copy( \(\d+\))?$", Path(name).stem) is not None
-    )
-
-
-def key(name: str) -> str:
-    """Make a name comparable: one encoding of accents, no case."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def natural(text: str) -> tuple[tuple[int, str], ...]:
-    """Sort key that puts 2 before 10; ties between equal numbers are broken by the text."""
-    parts = re.split(r"(\d+)", text)
-    return (*((int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts)), (-1, text))
-
-
-def entries(folder: Path) -> list[Path]:
-    """List a folder without its litter, sorted by name.
-
-    Raises:
-        UserError: the folder is missing or may not be read.
-    """
-    try:
-        return sorted((p for p in folder.iterdir() if not is_junk(p.name)), key=lambda p: p.name)
-    except (NotADirectoryError, FileNotFoundError):
-        raise UserError(f"{folder}: no such folder") from None
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be listed ({error.strerror}); mend it") from None
-
-
 def subfolders(folder: Path) -> list[Path]:
     """List the folders in a folder; a link that leads nowhere or to itself is not one."""
-    return [p for p in entries(folder) if _is_dir(p)]
+    return [p for p in entries(folder) if is_folder(p)]
 
 
 def child(folder: Path, name: str) -> Path | None:
@@ -75,7 +54,7 @@ def child(folder: Path, name: str) -> Path | None:
             return exact
     except OSError:
         return None
-    if not _is_dir(folder):
+    if not is_folder(folder):
         return None
     return next((p for p in entries(folder) if key(p.name) == key(name)), None)
 
@@ -129,7 +108,7 @@ def walk(folder: Path) -> Iterator[Path]:
             return
         seen.add((status.st_dev, status.st_ino))
         for path in entries(at):
-            if _is_dir(path):
+            if is_folder(path):
                 yield from below(path)
             else:
                 yield path
@@ -171,6 +150,7 @@ class Scan:
         """
         self.title, self.root = title, root
         self.problems: list[str] = []
+        self.remarks: list[str] = []
         self.rows: list[Row] = []
         self._heads: dict[Path, Header | None] = {}
         self._agreed: dict[tuple[Path, Path], bool] = {}
@@ -207,6 +187,11 @@ class Scan:
             self.problems.append(str(error))
             return {}
         for path in sorted(listed, key=lambda p: natural(p.name)):
+            if (
+                path.suffix.lower() in UNREAD
+                and f"{path}: {told_unread(path)}" not in self.problems
+            ):
+                self.problem(path, told_unread(path))
             if path.suffix.lower() not in allowed:
                 continue
             stem = key(path.stem)
@@ -271,12 +256,8 @@ class Scan:
         a, b = self.head(image), self.head(mask)
         if a is None or b is None:
             return False
-        if (a.width, a.height) != (b.width, b.height):
-            self.problem(
-                mask,
-                f"is {b.width}x{b.height} pixels, its image {image.name} is {a.width}x{a.height}; "
-                "a mask must have the size of its image",
-            )
+        if wrong := told_size(a, b, image.name):
+            self.problem(mask, wrong)
             return False
         return True
 
@@ -336,6 +317,19 @@ class Scan:
             )
         )
 
+    def said(self) -> tuple[str, ...]:
+        """What a reader of results must know of these files, one line each: transparency and EXIF orientation, counted."""
+        heads = [(row, self._heads.get(self.root / row.image)) for row in self.rows]
+        shares = [
+            transparent_share(self.root / row.image)
+            for row, head in heads
+            if head is not None and head.see_through
+        ]
+        masks = {row.mask: self._heads.get(self.root / row.mask) for row, _ in heads if row.mask}
+        said = told_transparent(shares, len(heads))
+        said += told_turned([(row.id, head, masks.get(row.mask)) for row, head in heads if head])
+        return (*self.remarks, *said)
+
     def _relative(self, path: Path) -> str:
         """Give a path relative to the root, or as it is if it lies elsewhere."""
         inside = path.is_relative_to(self.root)
@@ -351,6 +345,12 @@ class Scan:
         """
         if not self.rows and not self.problems:
             self.problem(self.root, "no image found; give the folder as published")
+        remarks: tuple[str, ...] = ()
+        if not self.problems:
+            try:
+                remarks = self.said()
+            except BadFile as error:
+                self.problem(self.root, str(error))
         if self.problems:
             count = len(self.problems)
             raise UserErrors(
@@ -369,6 +369,7 @@ class Scan:
             products=tuple(products),
             mask_threshold=mask_threshold,
             stand_in=is_standin(self.root),
+            remarks=remarks,
         )
 
 
@@ -390,10 +391,3 @@ def _encodes(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False

@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from defectbench.config import UserError, nearest
-from defectbench.data.files.scanning import GOOD, natural
+from defectbench.data.files.listing import natural
+from defectbench.data.files.scanning import GOOD
 from defectbench.data.manifest import Manifest
 from defectbench.rng import numpy_rng
 
