@@ -50,7 +50,7 @@ class _NoBoard:
     def begin(self, *_: object) -> None:
         """Ignore the start of a run."""
 
-    started = progressed = ended = begin
+    started = progressed = released = ended = begin
 
 
 # --- scores ------------------------------------------------------------------------------------------

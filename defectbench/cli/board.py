@@ -66,6 +66,10 @@ class LiveBoard:
         if job.id in self.running:
             self.running[job.id] = (*self.running[job.id][:2], done, total)
 
+    def released(self, job: Job) -> None:
+        """A job that was given out here is done by another process."""
+        self.running.pop(job.id, None)
+
     def ended(self, job: Job, state: str, reason: str = "") -> None:
         """A job is done, failed or blocked."""
         mine = job.id in self.running

@@ -25,6 +25,9 @@ class Board(Protocol):
     def progressed(self, job: Job, done: int, total: int) -> None:
         """A running job came this far."""
 
+    def released(self, job: Job) -> None:
+        """A job that was given out here is done by another process."""
+
     def ended(self, job: Job, state: str, reason: str = "") -> None:
         """A job is done, failed, undefined (see `ending`), or blocked by a failed parent."""
 

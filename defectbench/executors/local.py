@@ -264,6 +264,7 @@ class Local:
         if kind == "abort":
             raise UserError(str(first))
         if kind == "held":
+            board.released(job)
             frontier.put_back(job.id)
             return
         frontier.settle(job.id)

@@ -123,6 +123,7 @@ class Undertaking:
             machine=dict(options.machine),
             tensorboard=options.tensorboard,
             foreign={name: os.path.abspath(f) for name, f in options.foreign.items()},  # noqa: PTH100
+            unlabelled=options.unlabelled,
         )
         return write_sweep(self.store, asked, self.jobs, self.foreign)
 

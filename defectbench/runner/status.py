@@ -158,6 +158,8 @@ def retry(sweep: Sweep, names: list[str]) -> list[str]:
     forgiven = []
     for key in chosen:
         failure = store.failure(key)
+        if failure and failure.get("undefined") and not names:
+            continue  # nothing went wrong
         if failure and not failure.get("blocked") and store.forgive(key, all_reasons=True):
             forgiven.append(sweep.jobs[key].label)
     for key in sweep.jobs:  # parents first, so that a block by another failure is written anew

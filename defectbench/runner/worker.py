@@ -97,6 +97,7 @@ def collect_sweep(sweep: Sweep, say: Say) -> list[Path]:
         out=sweep.out,
         only=asked.only,
         foreign=asked.foreign,
+        unlabelled=asked.unlabelled,
     )
     files = []
     try:

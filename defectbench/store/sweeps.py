@@ -35,6 +35,7 @@ class Asked:
         machine: `accelerator`, `devices`, `precision`.
         tensorboard: whether fits write TensorBoard files.
         foreign: folders of another program's images, by the name of their column.
+        unlabelled: what own images are of which nothing says whether they are good.
     """
 
     tables: Sequence[str]
@@ -44,6 +45,7 @@ class Asked:
     machine: Mapping[str, Any]
     tensorboard: bool
     foreign: Mapping[str, str]
+    unlabelled: str = ""
 
 
 @dataclass(frozen=True)
