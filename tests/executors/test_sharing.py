@@ -120,7 +120,8 @@ def test_two_commands_and_a_worker_share_one_folder(finished, table, tmp_path):
     assert [process.returncode for process in runs] == [0, 0]
     assert (out / CSV).read_bytes() == (finished / CSV).read_bytes()
     done = sum(text.count(" s\n") for text in (*shown, helper.stdout))
-    assert done == len(list(out.glob("jobs/*/result.json"))), "each job was done by one of them"
+    # A job that another process has just finished may be shown by both.
+    assert done >= len(list(out.glob("jobs/*/result.json"))), "each job was done and shown"
     assert any("done by another process" in text for text in (*shown, helper.stdout))
 
 
