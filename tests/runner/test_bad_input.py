@@ -107,7 +107,7 @@ def test_unknown_names_and_presets(run, table):
     refused(run("plan", table, "--preset", "smok"), "did you mean 'smoke'")
     refused(run("show", "stargan"), "did you mean 'star_gan'")
     refused(run("list", "generator"), "did you mean 'generators'")
-    refused(run("run", table, "--on", "cloud"), "expected inline or local")
+    refused(run("run", table, "--on", "cloud"), "expected inline, local or slurm")
     refused(run("run", table, "--only", "methods=x"), "did you mean 'method'")
     refused(run("compare", "a.csv", "b.csv"), "a.csv", "no such file")
 
