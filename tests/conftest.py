@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("YOLO_OFFLINE", "1")
+# Commands in tests train on stand-ins; real data are for the tests that ask for them (fixtures `data_root`, `real_mtd`).
+if _given := os.environ.pop("DEFECTBENCH_DATA", ""):
+    os.environ["DEFECTBENCH_TEST_DATA"] = _given
 
 import numpy as np
 import pandas as pd
@@ -55,7 +58,7 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real datasets; tests with the marker `data` are skipped where there is none."""
-    root = Path(os.environ.get("DEFECTBENCH_DATA", REPOSITORY.parent / "shared" / "data"))
+    root = Path(os.environ.get("DEFECTBENCH_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
     if not (root / "mtd").is_dir():
         pytest.skip("no real dataset: set DEFECTBENCH_DATA")
     return root

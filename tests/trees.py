@@ -76,7 +76,7 @@ def mvtec(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def real_mtd() -> Path:
     """The real Magnetic Tile images; skips where there are none."""
-    given = os.environ.get("DEFECTBENCH_DATA")
+    given = os.environ.get("DEFECTBENCH_TEST_DATA")
     roots = [Path(given)] if given else []
     roots.append(Path(__file__).parents[2] / "shared" / "data")
     for root in roots:
