@@ -86,7 +86,7 @@ def jobs(out: Path, model: str) -> list[tuple[Path, dict]]:
 def test_a_generator_without_masks_leaves_a_dash_and_the_reason_where_masks_are_needed(out, model):
     row = cell(out, model, "Maskless")
     assert (row["status"], row["mean"]) == ("undefined", "")
-    assert row["reason"] == "none of 6 synthetic images has a usable mask (mask source: none)"
+    assert "none of 6 synthetic images has a usable mask (mask source: none)" in row["reason"]
     text = (out / "tiny" / "inspectors.smoke.md").read_text()
     line = next(x for x in text.splitlines() if x.startswith(f"| tile | {model} |"))
     assert [part.strip() for part in line.split("|")][5] == "–"
