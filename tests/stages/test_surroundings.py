@@ -195,6 +195,7 @@ def test_a_signal_ends_a_fit_and_the_same_command_goes_on(
         seed_step(seed, stage, step, rank)
 
     monkeypatch.setattr(training, "seed_step", at_the_fifth_step)
+    signal.signal(getattr(signal, number), signal.SIG_DFL)  # nohup leaves SIGHUP ignored
     handler = signal.getsignal(getattr(signal, number))
     out = tmp_path / "out"
     stopped = run(*FIT, "--out", out)
