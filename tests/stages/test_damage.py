@@ -332,9 +332,12 @@ class Dead:
         return self.alive
 
     def join(self, timeout: float = 0) -> None:
-        pass
+        self.alive = False  # it has been waited for
 
     def terminate(self) -> None:
+        pass
+
+    def kill(self) -> None:
         pass
 
 
@@ -365,7 +368,7 @@ def test_a_dead_workers_successor_takes_its_place_and_its_devices(tmp_path, monk
         started.append((number, shared.devices_of(number)))
         return local.Worker(Dead(not dies), Wire(dies), number)  # type: ignore[arg-type]
 
-    def ready(pipes: list[Wire]) -> list[Wire]:
+    def ready(pipes: list[Wire], timeout: float | None = None) -> list[Wire]:
         return sorted(pipes, key=lambda pipe: not pipe.dies)[:1]
 
     monkeypatch.setattr(shared, "_start", start)
