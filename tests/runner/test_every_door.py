@@ -19,6 +19,14 @@ from tests.runner.test_bad_input import refused
 from tests.trees import save
 
 SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Commands without `--out` write their results into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 QUICK = ("--replicates", 0, "--metrics", "fd_vgg16_random_s0")
 ON_MASKS = ("--replicates", 0, "--metrics", "change_inside,without_visible_change")
 
