@@ -43,19 +43,19 @@ def test_the_committed_table_sees_a_true_gain_and_no_false_one():
         assert told == {"Oracle": "helps", "Memoriser": "undecided"}, model
 
 
-@pytest.mark.slow(minutes=5)
+@pytest.mark.slow(minutes=3)
 def test_true_samples_help_in_every_task_and_copies_in_none(run, tmp_path: Path):
-    """Three of the table's five seeds, to keep the tests short; three tell sizes of gains, not that one is none."""
+    """One of the table's five seeds, to keep the tests short; one tells sizes of gains, not that one is none."""
     text = names.find_table("house/oracle").read_text()
     five = "seeds: [0, 1, 2, 3, 4]"
     assert text.count(five) >= 1
     path = tmp_path / "oracle.yaml"
-    path.write_text(text.replace(five, "seeds: [0, 1, 2]"))
+    path.write_text(text.replace(five, "seeds: [0]"))
     done = run("run", path, "--out", tmp_path / "out", "--on", "local", "--workers", 2)
     assert done.code == 0, done.err
     means, gains = read(tmp_path / "out")
     for model, (_, bar) in BARS.items():
         assert means[model, "Oracle"] >= bar, model
-        assert float(gains[model, "Oracle"]["ci_low"]) > 0, model
         gain = {who: float(gains[model, who]["gain"]) for who in ("Oracle", "Memoriser")}
+        assert gain["Oracle"] > 0.1, model
         assert gain["Memoriser"] < gain["Oracle"] / 2, model
