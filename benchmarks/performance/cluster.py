@@ -198,7 +198,7 @@ class Simulation:
         ):
             context = Context(self.store)
             start = time.perf_counter()
-            workers = [Worker(Frontier(self.jobs, context, Board())) for _ in range(self.count)]  # type: ignore[arg-type]
+            workers = [Worker(Frontier(self.jobs, context, Board())) for _ in range(self.count)]
             took = (time.perf_counter() - start) / self.count
             print(f"a worker's first look at the plan: {took:.2f} s")
             for number, worker in enumerate(workers):
@@ -210,7 +210,7 @@ class Simulation:
                 what()
 
     @staticmethod
-    def beat(lease: Path, worker: Any, told: Any, stop: Any) -> None:
+    def beat(lease: Path, worker: Any, told: Any, _: Any) -> None:
         """Write the lease once; its age is set below."""
         write_json(lease, {**worker, **told})
 
