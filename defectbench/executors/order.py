@@ -14,7 +14,7 @@ from defectbench.stages.context import Context, ending
 from defectbench.store.jobs import Store
 
 REST_SECONDS = 1.0
-FEW, MANY = 4, 32
+FEW, MANY = 4, 8
 """Jobs that run elsewhere and are looked at in one go, while others can be begun and while none can: with hundreds of
 workers, looking at all of them would be the work."""
 
