@@ -81,5 +81,5 @@ def test_every_command_of_the_page_runs(cluster, tmp_path):
         if name == "status":
             assert re.search(r"sweep [0-9a-f]{12}: .*, smoke, planned", done.stdout)
     assert {"run", "status", "cancel", "logs", "retry", "sweep", "worker"} <= set(ran)
-    wait_in(cluster, out, lambda: (out / "sweeps" / "budgets.leaderboard.csv").exists())
+    wait_in(cluster, out, (out / "sweeps" / "budgets.leaderboard.csv").exists)
     assert (out / CSV).exists()
