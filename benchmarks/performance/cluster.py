@@ -45,6 +45,9 @@ SECONDS = {"prepare": 60.0, "fit": 900.0, "sample": 60.0, "task": 240.0}
 FAILS, PREEMPTED, DIES = 0.005, 0.02, 0.005
 """Shares of the begun jobs that meet such an end, somewhere in the middle."""
 
+FRESH = 4e9
+"""Time of a lease that was written just now, in place of one that a dead worker left."""
+
 
 @dataclass
 class Clock:
@@ -223,8 +226,9 @@ class Simulation:
 
     @staticmethod
     def beat(lease: Path, worker: Any, told: Any, _: Any) -> None:
-        """Write the lease once; its age is set below."""
+        """Write the lease once, with a time of its own; the right one is set below."""
         write_json(lease, {**worker, **told})
+        os.utime(lease, (FRESH, FRESH))
 
     def pull(self, worker: Worker) -> None:
         """Look for a job; what is found is claimed as much later as the look took."""
@@ -274,7 +278,7 @@ class Simulation:
             what = "ends"
         end = self.clock.now + took + seconds
         lease = self.store.folder(job.id) / "lease.json"
-        while not lease.exists():  # a thread writes it
+        while not lease.exists() or lease.stat().st_mtime != FRESH:  # a thread writes it
             time.sleep(0.001)
         os.utime(lease, (self.clock.base + end, self.clock.base + end))  # refreshed until then
         self.at(end, lambda: self.end(worker, job, what))
