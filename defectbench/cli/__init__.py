@@ -41,6 +41,7 @@ def main() -> None:
         generators,
         look,
         score,
+        sweep,
         tables,
     )
 

@@ -64,6 +64,10 @@ def plan(
     out: OutFolder = Path("results"),
     foreign: Foreign = None,
     unlabelled: Unlabelled = "",
+    cost: Annotated[
+        bool,
+        typer.Option("--cost", help="Say what the jobs to do will cost, from earlier records."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show which jobs a table needs and which are done, without running any.
@@ -87,6 +91,10 @@ def plan(
     )
     planned = plan_table(table, options, say)
     told = describe(planned, Store(out / "jobs"))
+    if cost:
+        from defectbench.runner.cost import costs, told_costs
+
+        told["cost"] = costs(planned.jobs, out)
     if as_json:
         typer.echo(json.dumps(told))
         return
@@ -99,6 +107,9 @@ def plan(
     console.print(sheet)
     fits = sum(told["stages"].get("fit", {}).values())
     console.print(f"{told['cells']} cells; {fits} fits are shared by all of them")
+    if cost:
+        for line in told_costs(told["cost"]):
+            console.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()

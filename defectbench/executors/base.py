@@ -74,25 +74,6 @@ def block_if_hopeless(job: Job, context: Context) -> str:
     Returns:
         the reason, which names the ancestor that failed; "" if nothing is in the way.
     """
-    from defectbench.store.jobs import write_json
-
     failures = (context.store.failure(parent) for parent in job.parents.values())
     failure = next((f for f in failures if f), None)
-    if failure is None:
-        return ""
-    reason = failure["reason"]
-    if not failure.get("blocked"):
-        reason = f"{failure['label']}: {reason}"
-    folder = context.store.folder(job.id)
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "job": job.id,
-        "label": job.label,
-        "reason": reason,
-        "repeats": failure["repeats"],
-        "blocked": True,
-    }
-    if failure.get("undefined"):
-        content["undefined"] = True
-    write_json(folder / "failed.json", content)
-    return str(reason)
+    return context.store.block(job, failure) if failure else ""

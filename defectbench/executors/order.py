@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import time
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 
 from defectbench.config import UserError
@@ -13,6 +14,9 @@ from defectbench.stages.context import Context, ending
 from defectbench.store.jobs import Store
 
 REST_SECONDS = 1.0
+FEW, MANY = 4, 8
+"""Jobs that run elsewhere and are looked at in one go, while others can be begun and while none can: with hundreds of
+workers, looking at all of them would be the work."""
 
 
 def seed_by_seed(jobs: Mapping[str, Job]) -> dict[str, Job]:
@@ -34,8 +38,8 @@ def seed_by_seed(jobs: Mapping[str, Job]) -> dict[str, Job]:
 class Frontier:
     """The jobs of a plan that may begin, in order; learns from the store what others have done.
 
-    A look at it asks the store for the jobs that may begin or are running, and not for those that wait behind them: its
-    cost does not grow with the plan.
+    A look at it reads what the store's journal has new, and asks the store for the job that it offers and for a few that
+    run elsewhere, in turns, since a dead worker writes no line: its cost grows neither with the plan nor with the workers.
 
     Args:
         jobs: parents first; parents that are not among them have ended before.
@@ -54,13 +58,15 @@ class Frontier:
         self._taken: set[str] = set()
         self._runs: set[str] = set()
         self._rests: dict[str, float] = {}
+        self._looked: dict[str, float] = {}
+        self._journal = self._store.journal.reader()
         self.left = set(jobs)
         """Ids of the jobs that have not ended, as far as this object has looked."""
         outside = {p for job in jobs.values() for p in job.parents.values() if p not in jobs}
         undone = {parent for parent in outside if self._store.state(parent) != "done"}
         for key, job in self._jobs.items():
-            parents = set(job.parents.values())
-            self._unmet[key] = (parents & set(jobs)) | (parents & undone)
+            parents = job.parents.values()
+            self._unmet[key] = {p for p in parents if p in jobs or p in undone}
             for parent in self._unmet[key]:
                 self._children.setdefault(parent, []).append(key)
             if not self._unmet[key]:
@@ -73,15 +79,32 @@ class Frontier:
 
     def ready(self) -> Iterator[Job]:
         """Go through the jobs that may begin now and that nobody is at work on, the first one first."""
+        self.look_around(FEW)
+        offered = False
+        for job in self._waiting():
+            offered = True
+            yield job
+        if not offered:
+            self.look_around(MANY)
+            yield from self._waiting()
+
+    def look_around(self, count: int = MANY) -> None:
+        """Learn from the journal, and look at jobs that run elsewhere: at those that were not looked at for longest."""
+        self._hear()
+        elsewhere = self._runs - self._taken
+        for key in heapq.nsmallest(count, elsewhere, key=lambda key: self._looked.get(key, 0.0)):
+            self._look(key)
+
+    def _waiting(self) -> Iterator[Job]:
         number = 0
         while number < len(self._open):
             place = self._open[number]
             key = self._keys[place]
-            if key in self._taken or time.monotonic() < self._rests.get(key, 0.0):
+            rests = time.monotonic() < self._rests.get(key, 0.0)
+            if rests or key in self._taken or key in self._runs:
                 number += 1
                 continue
-            state = self._look(key)
-            if state == "waiting":
+            if self._look(key) == "waiting":
                 yield self._jobs[key]
             if number < len(self._open) and self._open[number] == place:
                 number += 1
@@ -104,23 +127,45 @@ class Frontier:
         self._taken.discard(key)
         self._look(key)
 
+    def _hear(self) -> None:
+        """Take over what the journal has new of jobs that others have."""
+        for key, event in self._journal.news():
+            if key not in self.left or key in self._taken:
+                continue
+            if event == "begun":
+                self._runs.add(key)
+                self._looked[key] = time.monotonic()
+            elif event == "done":
+                self._ended(key, "done")
+            else:
+                self._look(key)
+
     def _look(self, key: str, *, announce: bool = True) -> str:
         state = self._store.state(key)
-        (self._runs.add if state == "running" else self._runs.discard)(key)
+        self._looked[key] = time.monotonic()
         if state in {"done", "failed"} and key in self.left:
-            self.left.discard(key)
-            if (place := self._place[key]) in self._open:
-                self._open.remove(place)
-            if announce:
-                self._board.ended(self._jobs[key], *ending(self._store.failure(key)))
-            if state == "done":
-                for child in self._children.get(key, []):
-                    self._unmet[child].discard(key)
-                    if not self._unmet[child] and child in self.left:
-                        insort(self._open, self._place[child])
-            else:
-                self._block_children(key)
+            self._ended(key, state, announce=announce)
+        else:
+            (self._runs.add if state == "running" else self._runs.discard)(key)
         return state
+
+    def _ended(self, key: str, state: str, *, announce: bool = True) -> None:
+        """Take a job off the list, and open or block what waits for it."""
+        self._runs.discard(key)
+        self.left.discard(key)
+        place = bisect_left(self._open, self._place[key])
+        if place < len(self._open) and self._keys[self._open[place]] == key:
+            del self._open[place]
+        if announce:
+            failure = self._store.failure(key) if state == "failed" else None
+            self._board.ended(self._jobs[key], *ending(failure))
+        if state != "done":
+            self._block_children(key)
+            return
+        for child in self._children.get(key, []):
+            self._unmet[child].discard(key)
+            if not self._unmet[child] and child in self.left:
+                insort(self._open, self._place[child])
 
     def _block_children(self, key: str) -> None:
         for child in self._children.get(key, []):

@@ -259,8 +259,7 @@ def watch(sweep: Sweep, jobs: Mapping[str, Job], context: Context, board: Board)
     asked = time.monotonic()
     while frontier.left:
         check_goes_on(sweep.path)
-        for _ in frontier.ready():  # looks at every job that may have begun
-            pass
+        frontier.look_around()
         for key in frontier.running():
             if key not in shown:
                 shown.add(key)
@@ -272,6 +271,8 @@ def watch(sweep: Sweep, jobs: Mapping[str, Job], context: Context, board: Board)
             return
         if time.monotonic() - asked > ASK_SECONDS:
             asked = time.monotonic()
+            for _ in frontier.ready():  # looks at every job that may have begun
+                pass
             alive = _goes_on(sweep)  # asked first: the last one may end in between
             left = waiting(sweep.jobs, context.store)
             if not left:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 StageName = Literal["prepare", "fit", "sample", "select", "foreign", "score", "task"]
@@ -32,7 +33,7 @@ class Job:
     parents: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Sixteen hexadecimal digits, chained through the parents."""
         text = canonical([self.stage, self.spec, self.parents])

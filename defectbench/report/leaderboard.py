@@ -71,11 +71,14 @@ def entrants(
     return found
 
 
-def leaderboard(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def leaderboard(
+    rows: Sequence[Mapping[str, str]], further: Sequence[str] = ()
+) -> list[dict[str, str]]:
     """Rank the rows of all tables, each within its contest.
 
     Args:
         rows: what `entrants` gave, of every table.
+        further: columns of theirs that are kept too; rows that differ in them compete.
 
     Returns:
         one row per entrant, contest by contest, the best mean first.
@@ -94,9 +97,12 @@ def leaderboard(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
                 sign * float(m["mean"]) if m["mean"] else 0.0,
                 m["method"],
                 m["arm"],
+                *(m[key] for key in further),
             )
         )
-        out += [{key: member[key] for key in LEADERBOARD_COLUMNS} for member in members]
+        out += [
+            {key: member[key] for key in (*LEADERBOARD_COLUMNS, *further)} for member in members
+        ]
     return out
 
 

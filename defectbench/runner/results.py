@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from defectbench.config import UserError
 from defectbench.files import write_text
 from defectbench.plan.plan import Plan
-from defectbench.report.collect import collect, published, write_csv
+from defectbench.report.collect import COLUMNS, collect, published, write_csv
 from defectbench.report.further import further
 from defectbench.report.gain import GAIN_COLUMNS, gains
 from defectbench.report.leaderboard import LEADERBOARD_COLUMNS, entrants, leaderboard
 from defectbench.report.learning_curve import curves, draw_learning_curves
 from defectbench.report.tables import markdown
-from defectbench.store.jobs import Store
+from defectbench.store.jobs import Store, read_json
 from defectbench.store.records import (
     read_records,
     records_path,
@@ -24,14 +25,16 @@ from defectbench.store.records import (
     update_records,
 )
 
+INDEX = "sweep.json"
+"""Name of the file that says which case of a sweep file each of its tables is."""
+
 
 def write_results(plan: Plan, store: Store, out: Path) -> list[Path]:
-    """Bring records up to date and write the table's files and the leaderboard from them."""
+    """Bring records up to date and write the table's files from them."""
     path = records_path(out, plan.spec.name, plan.preset)
     update_records(path, plan, store)
     files = [path, *write_table(path, out)]
     files += write_pictures(plan, store, out)
-    files.append(write_leaderboard(out))
     return files
 
 
@@ -167,6 +170,58 @@ def write_leaderboard(out: Path) -> Path:
     return path
 
 
+def write_joint(out: Path) -> list[Path]:
+    """Write what stands on more than one table: the leaderboard, and the files of each sweep file."""
+    files = [write_leaderboard(out)]
+    for index in sorted((out / "sweeps").glob(f"*/{INDEX}")):
+        files += write_cases(index, out)
+    return files
+
+
+def write_cases(index: Path, out: Path) -> list[Path]:
+    """Write the long CSV and the leaderboard of a sweep file, which name the keys that were varied.
+
+    Args:
+        index: what `runner.cases.write_tables` wrote.
+        out: where the records are; cases without records are left out.
+
+    Returns:
+        the files.
+    """
+    told = read_json(index)
+    keys = list(told["keys"])
+    rows: list[dict[str, str]] = []
+    entered: list[dict[str, str]] = []
+    for stem, case in told["cases"].items():
+        records = records_path(out, f"{told['paper']}/{stem}", told["preset"])
+        if not records.exists():
+            continue
+        with telling_of_records(records):
+            lines = read_records(records)
+            found = collect(lines, {})
+            values = {key: _spell(case["values"][key]) for key in keys}
+            here = {"table": case["table"], **values}
+            rows += [{**row, **here} for row in found]
+            entered += [{**row, **here} for row in entrants(lines, found)]
+    base = index.parent
+    files = [base.with_name(f"{base.name}.csv"), base.with_name(f"{base.name}.leaderboard.csv")]
+    write_if_changed(files[0], write_csv(rows, _with_keys(COLUMNS, keys)))
+    ranked = leaderboard(entered, keys)
+    write_if_changed(files[1], write_csv(ranked, _with_keys(LEADERBOARD_COLUMNS, keys)))
+    return files
+
+
+def _with_keys(columns: Sequence[str], keys: Sequence[str]) -> tuple[str, ...]:
+    place = columns.index("arm") + 1
+    return (*columns[:place], *keys, *columns[place:])
+
+
+def _spell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def recollect(out: Path) -> list[Path]:
     """Write every table and the leaderboard again from the records alone.
 
@@ -180,4 +235,4 @@ def recollect(out: Path) -> list[Path]:
         )
     planned = [p for p in paths if any(line["kind"] == "plan" for line in read_records(p))]
     written = [file for path in planned for file in write_table(path, out)]
-    return [*written, write_leaderboard(out)]
+    return [*written, *write_joint(out)]

@@ -17,7 +17,7 @@ from defectbench.plan.job import Job
 from defectbench.plan.plan import Plan
 from defectbench.plan.planner import make_plan
 from defectbench.runner.foreign import with_foreign
-from defectbench.runner.results import write_results
+from defectbench.runner.results import write_joint, write_results
 from defectbench.runner.sources import find_sources
 from defectbench.spec.loading import load_table
 from defectbench.stages.context import Context
@@ -177,6 +177,7 @@ def run_tables(
             _do(work, todo, executor, board, say)
     finally:
         files = [write_results(plan, store, options.out) for plan in work.plans]
+        files[-1] += write_joint(options.out)
     for leak in dict.fromkeys(told for f in files for told in told_leaks(read_records(f[0]))):
         say(f"warning: {leak}")
     outcomes = []

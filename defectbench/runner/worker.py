@@ -12,7 +12,7 @@ from defectbench.executors.base import Board
 from defectbench.executors.local import Local, cuda_devices
 from defectbench.executors.order import refuse_impossible, waiting
 from defectbench.files import write_text
-from defectbench.runner.results import write_results
+from defectbench.runner.results import write_joint, write_results
 from defectbench.runner.run import Options, plan_table
 from defectbench.stages.context import Context
 from defectbench.store.sweeps import Sweep, WorkerNote, check_code, read_sweep
@@ -109,6 +109,7 @@ def collect_sweep(sweep: Sweep, say: Say) -> list[Path]:
                     say(f"{table}: has changed since it was planned; run it again to write it")
                     continue
                 files += write_results(plan, sweep.store, sweep.out)
+            files += write_joint(sweep.out)
     except Timeout:
         return []
     return files

@@ -45,16 +45,22 @@ def load_table(path: Path) -> TableSpec:
     Raises:
         UserError: names file, key, what was expected, what was found, and the nearest known key or name.
     """
-    content = load_yaml(path)
-    presets = content.get("presets")
-    if isinstance(presets, str) or (isinstance(presets, dict) and "like" in presets):
-        content["presets"] = _presets_of(path, content)
+    content = whole_content(path)
     try:
-        spec = TableSpec.model_validate(_tuples(content))
+        spec = TableSpec.model_validate(as_tuples(content))
     except ValidationError as error:
         raise UserError(_explain(path, content, error)) from None
     _check_names(path, spec)
     return spec
+
+
+def whole_content(path: Path) -> dict[str, Any]:
+    """Read a table's file, with the presets that it takes from another one."""
+    content = load_yaml(path)
+    presets = content.get("presets")
+    if isinstance(presets, str) or (isinstance(presets, dict) and "like" in presets):
+        content["presets"] = _presets_of(path, content)
+    return content
 
 
 def _presets_of(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,12 +96,12 @@ def _presets_of(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tuples(node: Any) -> Any:
+def as_tuples(node: Any) -> Any:
     """Turn YAML lists into tuples, which frozen specs hold."""
     if isinstance(node, dict):
-        return {str(key): _tuples(value) for key, value in node.items()}
+        return {str(key): as_tuples(value) for key, value in node.items()}
     if isinstance(node, list):
-        return tuple(_tuples(item) for item in node)
+        return tuple(as_tuples(item) for item in node)
     return node
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from defectbench.config import UserError
 from defectbench.files import DAMAGED, clear_unfinished, set_aside, write_text
 from defectbench.plan.job import Job
+from defectbench.store.journal import Journal
 
 State = Literal["waiting", "running", "done", "failed"]
 LEASE_SECONDS = 120.0
@@ -83,6 +84,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         """Keep the place."""
         self.root = root
+        self.journal = Journal(root)
 
     def open(self) -> None:
         """Make the folder and check that it can be written.
@@ -143,6 +145,7 @@ class Store:
         folder = self.folder(job.id)
         sizes = {name: path.stat().st_size for name, path in made(folder)}
         write_json(folder / "result.json", {**result, "files": sizes})
+        self.journal.add(job.id, "done")
 
     def mend(self, jobs: Iterable[Job]) -> None:
         """Let jobs be done again of which a file is damaged: a note that is no JSON, or a file of another size than it had.
@@ -195,6 +198,7 @@ class Store:
                     result.unlink(missing_ok=True)
                 for path, why in found.items():
                     set_aside(path, why, folder)
+                self.journal.add(job, "open")
         except Timeout:
             return  # who holds the job does it again
 
@@ -210,8 +214,30 @@ class Store:
         content = {"job": job.id, "label": job.label, "reason": reason, "repeats": repeats}
         if undefined:
             content["undefined"] = True
-        self.folder(job.id).mkdir(parents=True, exist_ok=True)
-        write_json(self.folder(job.id) / "failed.json", content)
+        self._fail(job.id, content)
+
+    def block(self, job: Job, by: Mapping[str, Any]) -> str:
+        """Write that a job cannot run because a parent failed, so that its own children and the table know why.
+
+        Args:
+            job: the job.
+            by: the parent's failure.
+
+        Returns:
+            the reason, which names the ancestor that failed.
+        """
+        reason = str(by["reason"] if by.get("blocked") else f"{by['label']}: {by['reason']}")
+        content = {"job": job.id, "label": job.label, "reason": reason, "repeats": by["repeats"]}
+        content["blocked"] = True
+        if by.get("undefined"):
+            content["undefined"] = True
+        self._fail(job.id, content)
+        return reason
+
+    def _fail(self, job: str, content: Mapping[str, Any]) -> None:
+        self.folder(job).mkdir(parents=True, exist_ok=True)
+        write_json(self.folder(job) / "failed.json", content)
+        self.journal.add(job, "failed")
 
     def forgive(self, job: str, *, all_reasons: bool) -> bool:
         """Forget a failure so that the job is tried again.
@@ -227,6 +253,7 @@ class Store:
         if failure is None or (failure["repeats"] and not all_reasons):
             return False
         (self.folder(job) / "failed.json").unlink()
+        self.journal.add(job, "open")
         return True
 
     def lease(self, job: str) -> dict[str, Any] | None:
@@ -287,12 +314,15 @@ class Store:
                 daemon=True,
             )
             beat.start()
+            self.journal.add(job.id, "begun")
             try:
                 yield True
             finally:
                 stop.set()
                 beat.join()
                 lease.unlink(missing_ok=True)
+                if not any((folder / name).exists() for name in ("result.json", "failed.json")):
+                    self.journal.add(job.id, "open")
 
     @staticmethod
     def _heartbeat(

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,10 +128,34 @@ class Cluster:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
 
+    def told(self) -> str:
+        """All that there is to know of the cluster's state, for the message of a test that failed."""
+        commands = (("sinfo", "--long"), ("squeue", "--long"), ("scontrol", "show", "job"))
+        parts = [self.ask(*command) for command in commands]
+        for name in ("slurmctld.log", "slurmd.n1.log", "slurmd.n2.log"):
+            lines = (self.folder / name).read_text(errors="replace").splitlines()
+            parts.append("\n".join([f"--- {name}", *lines[-25:]]))
+        return "\n".join(parts)
+
+    def states(self) -> set[str]:
+        """States of the jobs that Slurm has not ended; `?` while slurmctld does not answer."""
+        return set(self.ask("squeue", "--format=%T").split()) - {"STATE"} if self.there() else {"?"}
+
+    def there(self) -> bool:
+        """Whether slurmctld answers."""
+        return "is UP" in self.ask("scontrol", "ping")
+
+    def start_controller(self, *options: str) -> None:
+        self.start("slurmctld", "slurmctld", "-D", *options)
+
+    def start_node(self, name: str) -> None:
+        self.start(name, "slurmd", "-D", "-N", name)
+
     def rest(self) -> None:
-        """End every job and wait until none is there."""
+        """End every job and wait until none is there and both nodes are idle."""
         self.ask("scancel", "--user=root")
-        wait_for(lambda: self.ask("squeue", "--noheader", "--format=%i x") == "", 60)
+        wait_for(lambda: self.states() == set(), 60)
+        wait_for(lambda: self.ask("sinfo", "--noheader", "--format=%T") == "idle", 60)
 
 
 @pytest.fixture(scope="session")
@@ -164,9 +187,9 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             f"--seed-file={munge / 'seed'}",
         )
         wait_for((munge / "socket").exists, 30)
-        cluster.start("slurmctld", "slurmctld", "-D", "-c")
+        cluster.start_controller("-c")
         for node in ("n1", "n2"):
-            cluster.start(node, "slurmd", "-D", "-N", node)
+            cluster.start_node(node)
         try:
             wait_for(lambda: cluster.ask("sinfo", "--noheader", "--format=%T") == "idle", 60)
         except AssertionError:
@@ -182,4 +205,3 @@ def cluster(daemons: Cluster) -> Iterator[Cluster]:
     """The cluster without any job."""
     yield daemons
     daemons.rest()
-    time.sleep(0)
