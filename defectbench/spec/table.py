@@ -85,6 +85,13 @@ class TaskSpec(Strict):
     balance: Literal["none", "defect", "halves"] = (
         "none"  # "defect" oversamples minority classes; "halves": as many normal as defective images
     )
+    score_size: Literal["prepared", "own"] = (
+        "prepared"  # "own" adds scores at the test masks' own size, to which the predictions are enlarged
+    )
+
+    def asked(self) -> dict[str, Any]:
+        """Give what the id of a job holds: `score_size` only where it is not as it always was."""
+        return self.model_dump(exclude={"score_size"} if self.score_size == "prepared" else None)
 
 
 class Preset(Strict):
@@ -209,7 +216,9 @@ class EntrySpec(Strict):
             "real": self.real,
             "swap": dict(self.swap),
             "arguments": dict(self.arguments),
-            "task": {k: v for k, v in self.task.items() if k not in {"ratio", "balance"}},
+            "task": {
+                k: v for k, v in self.task.items() if k not in {"ratio", "balance", "score_size"}
+            },
         }
         return "; ".join(f"{key} {value}" for key, value in told.items() if value)
 
