@@ -46,6 +46,9 @@ def replacing(path: Path) -> Iterator[Path]:
         flush(temporary)
         os.replace(temporary, path)
         flush(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # writing into an open file names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
