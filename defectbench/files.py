@@ -47,7 +47,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         flush(path.parent)
     except OSError as error:
-        error.filename = error.filename or str(path)  # writing into an open file names none
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a write into an open file names none
         raise
     finally:
         temporary.unlink(missing_ok=True)
