@@ -28,7 +28,19 @@ IGNORED: Final = ("source", "mask_source", *PROVENANCE)
 BOXES: Final = (".xml", ".json", ".txt")
 DEFECT: Final = "defect"
 NO_DEFECT: Final = frozenset(
-    ["normal", "ok", "none", "nan", "null", "nodefect", "nodefects", "defectfree", "nondefective", "healthy", "negative"]
+    [
+        "normal",
+        "ok",
+        "none",
+        "nan",
+        "null",
+        "nodefect",
+        "nodefects",
+        "defectfree",
+        "nondefective",
+        "healthy",
+        "negative",
+    ]
 )
 """What people call images without a defect, in lower case and without marks; as a defect's name it is a mistake."""
 """What a defect is called where nothing names it."""

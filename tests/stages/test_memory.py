@@ -94,6 +94,19 @@ def test_a_sample_that_fails_half_way_leaves_the_earlier_ones_and_a_killed_one_i
     assert files(tmp_path / "out") == before
 
 
+def test_large_images_go_through_a_network_a_few_at_a_time(tmp_path):
+    class Noting(Tones):
+        def forward(self, images):
+            batches.append(len(images))
+            return super().forward(images)
+
+    batches: list[int] = []
+    large = np.random.default_rng(0).integers(0, 256, (5, 1024, 1024, 3), dtype=np.uint8)
+    found = FeatureStore(tmp_path).get(ArrayImages(large), [Noting()])["tones_mean"]
+    assert batches == [2, 2, 1], "two have the pixels of 32 images of 256 px"
+    np.testing.assert_allclose(found, large.mean((1, 2)), rtol=1e-4)
+
+
 class Slow(ArrayImages):
     """Images that note how many were decoded at most before they were looked at."""
 
