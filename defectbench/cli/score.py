@@ -121,7 +121,7 @@ def _print(found: Scored) -> None:
             row.better,
         )
     # A pipe has no width of its own; names are not folded there.
-    board = console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    board = console if console.is_terminal else Console(highlight=False, emoji=False, width=WIDTH)
     board.print(sheet)
     for row in scores:
         if row.value is None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from defectbench.config import UserError
-from defectbench.files import read_rows
+from defectbench.files import keep_out, read_rows
 from defectbench.imaging.grid import grid
 from defectbench.rng import torch_rng
 from defectbench.single.requests import Given, Order, Picture, Wish, take_order
@@ -118,6 +118,9 @@ def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> 
     """
     if sheet and sheet.suffix.lower() not in SHEETS:
         raise UserError(f"--sheet {sheet}: expected a name that ends in {' or '.join(SHEETS)}")
+    for given in (wish.normal, wish.mask, wish.reference, wish.style_reference, wish.restore):
+        if given is not None and given.is_dir():
+            keep_out(out, given)
     earlier = earlier_samples(out)
     order, generator, images = _begin(checkpoint, wish)
     partial = out / UNFINISHED

@@ -129,7 +129,7 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
     if not NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: wants letters, digits, '_', '-', '+' and '.'")
     for folder in (wish.real, wish.fake, wish.train, wish.masks, wish.sources):
-        if folder is not None:
+        if folder is not None and folder.is_dir():
             keep_out(wish.out, folder)
     records = records_path(wish.out, f"score/{name}", "score")
     before = read_records(records) if records.exists() else []
