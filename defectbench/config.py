@@ -18,6 +18,10 @@ class UserError(Exception):
     """
 
 
+class CannotWrite(UserError):
+    """A disk that is full or may not be written: nobody's request is wrong, and the same one may succeed later."""
+
+
 class UserErrors(UserError):
     """Several mistakes of one kind, reported together; the message lists each on its own line."""
 

@@ -46,6 +46,10 @@ def replacing(path: Path) -> Iterator[Path]:
         flush(temporary)
         os.replace(temporary, path)
         flush(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a write into an open file names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -106,7 +110,7 @@ def tell_damage(path: Path, why: object, what: str) -> None:
 
 
 def keep_out(out: Path, root: Path, option: str = "--out") -> None:
-    """Refuse to write into a user's dataset: what is written would become images of it.
+    """Refuse to write into a user's images: what is written would become images too.
 
     Raises:
         UserError: `out` lies in `root`.
@@ -114,7 +118,7 @@ def keep_out(out: Path, root: Path, option: str = "--out") -> None:
     folder = root if root.is_dir() else root.parent
     if out.resolve().is_relative_to(folder.resolve()):
         raise UserError(
-            f"{option} {out}: lies in the dataset {folder}, where nothing is ever written; name another place"
+            f"{option} {out}: lies in {folder}, where nothing is ever written; name another place"
         )
 
 

@@ -65,7 +65,10 @@ def main() -> None:
         sys.exit(128 + stop.signal)
     except OSError as error:
         errors.print(
-            f"error: {error.filename or ''}: {error.strerror or error}", style="red", markup=False
+            f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
         )
         sys.exit(2)
     finally:

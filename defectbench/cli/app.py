@@ -15,8 +15,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = Console(highlight=False, emoji=False)  # `:x:` in a path or label is none
+errors = Console(stderr=True, highlight=False, emoji=False)
 
 
 class Stopped(BaseException):

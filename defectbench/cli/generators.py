@@ -55,7 +55,9 @@ def fit(
     split: Annotated[
         str, typer.Option(help="Split rule, e.g. one_third or few_shot(5).")
     ] = "one_third",
-    size: Annotated[int, typer.Option(min=8, help="Side of the training images, pixels.")] = 64,
+    size: Annotated[
+        int, typer.Option(min=8, max=4096, help="Side of the training images, pixels.")
+    ] = 64,
     crop: Annotated[
         int,
         typer.Option(min=0, help="Side of patches that are cut first, pixels; 0 for whole images."),

@@ -51,7 +51,8 @@ def score(
         str, typer.Option(help="Name of the synthetic set; default: its folder's name.")
     ] = "",
     size: Annotated[
-        int | None, typer.Option(min=1, help="Side to which all images are resized, pixels.")
+        int | None,
+        typer.Option(min=1, max=4096, help="Side to which all images are resized, pixels."),
     ] = None,
     replicates: Annotated[
         int, typer.Option(min=0, help="Bootstrap resamples per interval; 0: no intervals.")
@@ -120,7 +121,7 @@ def _print(found: Scored) -> None:
             row.better,
         )
     # A pipe has no width of its own; names are not folded there.
-    board = console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    board = console if console.is_terminal else Console(highlight=False, emoji=False, width=WIDTH)
     board.print(sheet)
     for row in scores:
         if row.value is None:

@@ -27,6 +27,22 @@ IGNORED: Final = ("source", "mask_source", *PROVENANCE)
 """Columns of the manifests that this suite writes, which say nothing of an image."""
 BOXES: Final = (".xml", ".json", ".txt")
 DEFECT: Final = "defect"
+NO_DEFECT: Final = frozenset(
+    [
+        "normal",
+        "ok",
+        "none",
+        "nan",
+        "null",
+        "nodefect",
+        "nodefects",
+        "defectfree",
+        "nondefective",
+        "healthy",
+        "negative",
+    ]
+)
+"""What people call images without a defect, in lower case and without marks; as a defect's name it is a mistake."""
 """What a defect is called where nothing names it."""
 LAYOUTS: Final = (
     "PRODUCT/{train/good, test/good, test/DEFECT, ground_truth/DEFECT} as MVTec AD has it; or images/ and masks/ with "
@@ -100,6 +116,13 @@ class Folder(Dataset):
         chosen = wanted(found, products, f"{self.title} at {root}") if rows else []
         scan.rows = [row for row in rows if row.product in chosen]
         names = sorted({name for row in scan.rows for name in row.defects})
+        for name in names:
+            if "".join(c for c in name.lower() if c.isalnum()) in NO_DEFECT:
+                scan.problem(
+                    root,
+                    f"has a defect called {name!r}, which reads as the name of images without one; call these {GOOD!r}, or "
+                    "give the defect another name",
+                )
         rule = rule_of(levels.of(scan.root / row.mask for row in scan.rows if row.mask))
         if rule.problem:
             scan.problem(root, rule.problem)
@@ -118,7 +141,7 @@ class Folder(Dataset):
         masks = next((found for name in MASKS if (found := child(root, name))), None)
         if images is not None:
             if subfolders(images):
-                _read_kinds(scan, images, masks, root.resolve().name)
+                _read_kinds(scan, images, masks, root.resolve().name, levels)
                 return
             unlabelled = _read_flat(
                 scan, images, masks, root.resolve().name, levels, self.unlabelled
@@ -166,16 +189,29 @@ class _Levels:
         return self._found[mask]
 
 
-def _read_kinds(scan: Scan, images: Path, masks: Path | None, product: str) -> None:
-    """Read `images/` and `masks/` with one folder per defect."""
-    for kind in subfolders(images):
+def _read_kinds(
+    scan: Scan, images: Path, masks: Path | None, product: str, levels: _Levels
+) -> None:
+    """Read `images/` and `masks/` with one folder per defect; masks of good images must be empty."""
+    kinds = subfolders(images)
+    known = {kind.name.lower() for kind in kinds}
+    for lone in subfolders(masks) if masks is not None else ():
+        if lone.name.lower() not in known and look(lone).images:
+            scan.problem(lone, f"holds masks, and {images} has no folder of its name; add it")
+    for kind in kinds:
         normal = kind.name.lower() == GOOD
         inner = child(masks, kind.name) if masks is not None else None
         if not normal and inner is None:
             at = (masks or images.parent / MASKS[0]) / kind.name
             scan.problem(at, f"no such folder; wants the masks of {kind}")
             continue
-        there = _masks(scan, inner) if inner is not None and not normal else {}
+        there = _masks(scan, inner) if inner is not None else {}
+        if normal:
+            threshold = rule_of(levels.of(there.values())).threshold
+            for path in there.values():
+                if _is_marked(path, levels, threshold):
+                    scan.problem(path, f"marks a defect of an image in {kind}; mend one of the two")
+            there = {}
         for stem, path in scan.files(kind).items():
             mask = there.pop(stem, None)
             if mask is None and not normal:

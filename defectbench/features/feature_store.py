@@ -30,7 +30,8 @@ from defectbench.features.lpips_streams import grouped_distances
 from defectbench.files import replacing, set_aside
 from defectbench.metrics.base import Array, stored
 
-CHUNK = 32  # images per file and per forward pass
+CHUNK = 32  # images per file, and per forward pass unless they are large
+PIXELS = CHUNK * 256**2  # per forward pass: larger images go through a network a few at a time
 REVISION = 1  # raised when the same images and weights would give other numbers
 AHEAD = 2  # chunks decoded in advance
 Extractor = FeatureExtractor | Lpips
@@ -227,16 +228,19 @@ def is_whole(path: Path) -> bool:
 def _forward(
     extractor: FeatureExtractor, pixels: Sequence[Pixels], start: int, device: str
 ) -> npt.NDArray[np.float32]:
-    """Features of one chunk; images of one size go through the network together.
+    """Features of one chunk; images of one size go through the network together, `PIXELS` at most.
 
     Raises:
         ValueError: a feature is NaN or infinite; names the first such image.
     """
     rows = np.empty((len(pixels), extractor.dim), np.float32)
     for shape in dict.fromkeys(image.shape for image in pixels):
-        some = [i for i, image in enumerate(pixels) if image.shape == shape]
-        batch = torch.from_numpy(np.stack([pixels[i] for i in some])).to(device)
-        rows[some] = extractor(batch).float().cpu().numpy()
+        alike = [i for i, image in enumerate(pixels) if image.shape == shape]
+        at_once = max(1, PIXELS // (shape[1] * shape[2]))
+        for first in range(0, len(alike), at_once):
+            some = alike[first : first + at_once]
+            batch = torch.from_numpy(np.stack([pixels[i] for i in some])).to(device)
+            rows[some] = extractor(batch).float().cpu().numpy()
     broken = ~np.isfinite(rows).all(axis=1)
     if broken.any():
         raise ValueError(

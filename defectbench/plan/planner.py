@@ -309,6 +309,7 @@ class Planner:
         jobs: list[str] = []
         fits: list[str] = []
         without = lacking(self, row, entry, model)
+        own = task.facts.get("better_own", {}) if budget.score_size == "own" else {}
         for seed in () if without else self.preset.seeds:
             parents = {"data": self.prepare(row, entry, seed)}
             if entry.arm not in ARMS_WITHOUT_METHOD:
@@ -319,7 +320,7 @@ class Planner:
                 "revision": task.facts.get("revision", 1),
                 "arguments": {**self.spec.model_arguments(model, self.preset), **entry.arguments},
                 "arm": entry.arm,
-                **budget.model_dump(),
+                **budget.model_copy(update={} if own else {"score_size": "prepared"}).asked(),
                 "threads": self.preset.threads,
                 "seed": seed,
             }
@@ -337,7 +338,7 @@ class Planner:
             task=task.name,
             selection="best on validation" if budget.select == "best" else "last",
             revision=f"{task.name}:{task.facts.get('revision', 1)}",
-            metrics=self.spec.models[model].metrics or self.spec.metrics,
+            metrics=(*(self.spec.models[model].metrics or self.spec.metrics), *own),
             jobs=tuple(jobs),
             fits=tuple(fits),
             lacking=without,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from defectbench.config import UserError
-from defectbench.files import read_rows
+from defectbench.files import keep_out, read_rows
 from defectbench.imaging.grid import grid
 from defectbench.rng import torch_rng
 from defectbench.single.requests import Given, Order, Picture, Wish, take_order
@@ -25,6 +26,8 @@ WIDEST, LONGEST = 8, 4
 """Columns of the sheet, and how often they are repeated for further images."""
 LEAST_TILE = 96
 """Side of a tile, pixels, up to which small images are enlarged."""
+UNFINISHED = "unfinished"
+"""Folder below the one of samples, which holds them until all are drawn."""
 FRAME = 190
 """Grey value of the line round contents."""
 SHEETS = (".png", ".jpg")
@@ -72,6 +75,12 @@ def draw_images(checkpoint: Path, wish: Wish) -> Drawing:
     Raises:
         UserError: the generator cannot do what is wished, or an input file is not as expected.
     """
+    order, generator, images = _begin(checkpoint, wish)
+    return Drawing(list(images), order, generator)
+
+
+def _begin(checkpoint: Path, wish: Wish) -> tuple[Order, Any, Iterator[Drawn]]:
+    """Check a request; give it, its generator, and the images, which are drawn when they are asked for, `AT_ONCE` at a time."""
     from defectbench.data.streams.module import View
     from defectbench.stages.loading import load_generator, read_checkpoint
 
@@ -79,17 +88,21 @@ def draw_images(checkpoint: Path, wish: Wish) -> Drawing:
     order = take_order(content, wish)
     generator = load_generator(checkpoint)
     view = View(**content.get("view", {}))
-    drawn: list[Drawn] = []
-    for first in range(0, order.count, AT_ONCE):
-        rows = range(first, min(first + AT_ONCE, order.count))
-        # All steps of an interpolation draw the same numbers, so that the label alone makes the difference.
-        steps = [_draw(generator, order, wish, view, rows, weights) for weights in order.weights]
-        drawn += [one for series in zip(*steps, strict=True) for one in series]
-    return Drawing(drawn, order, generator)
+
+    def images() -> Iterator[Drawn]:
+        for first in range(0, order.count, AT_ONCE):
+            rows = range(first, min(first + AT_ONCE, order.count))
+            # All steps of an interpolation draw the same numbers, so that the label alone makes the difference.
+            steps = [_draw(generator, order, wish, view, rows, label) for label in order.weights]
+            yield from (one for series in zip(*steps, strict=True) for one in series)
+
+    return order, generator, images()
 
 
 def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> dict[str, Any]:
-    """Draw images and write them with masks, `manifest.csv` and `samples.png`, a labelled sheet.
+    """Draw images and write them, as they are drawn, with masks, `manifest.csv` and `samples.png`, a labelled sheet.
+
+    All is written below `out/unfinished` first and takes the place of earlier samples when it is complete.
 
     Args:
         checkpoint: a `generator.ckpt`.
@@ -105,24 +118,45 @@ def draw(checkpoint: Path, wish: Wish, out: Path, sheet: Path | None = None) -> 
     """
     if sheet and sheet.suffix.lower() not in SHEETS:
         raise UserError(f"--sheet {sheet}: expected a name that ends in {' or '.join(SHEETS)}")
+    for given in (wish.normal, wish.mask, wish.reference, wish.style_reference, wish.restore):
+        if given is not None and given.is_dir():
+            keep_out(out, given)
     earlier = earlier_samples(out)
-    made = draw_images(checkpoint, wish)
-    drawn, order, generator = made.images, made.order, made.generator
-    for path in earlier:
-        path.unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out, drawn, order, generator, checkpoint, wish)
-    picture = Image.fromarray(draw_sheet(order, drawn, generator.defects))
+    order, generator, images = _begin(checkpoint, wish)
+    partial = out / UNFINISHED
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        shown, sources, masked = _write(partial, images, order, generator, checkpoint, wish)
+        picture = Image.fromarray(draw_sheet(order, shown, generator.defects, masked=masked))
+        picture.save(partial / "samples.png", quality=85)
+        _put_in_place(partial, out, earlier)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    if sheet:
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        (out / "samples.png").unlink()
+        picture.save(sheet, quality=85)
     sheet = sheet or out / "samples.png"
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(sheet, quality=85)
     return {
-        "images": len(drawn),
-        "masks": dict(Counter(one.source for one in drawn)),
+        "images": sum(sources.values()),
+        "masks": dict(sources),
         "manifest": str(out / "manifest.csv"),
         "sheet": str(sheet),
         **({"remarks": list(order.remarks)} if order.remarks else {}),
     }
+
+
+def _put_in_place(partial: Path, out: Path, earlier: Sequence[Path]) -> None:
+    """Let what was drawn take the place of earlier samples."""
+    for path in earlier:
+        path.unlink(missing_ok=True)
+    for folder in sorted(partial.rglob("*")):
+        if folder.is_dir():
+            (out / folder.relative_to(partial)).mkdir(exist_ok=True)
+    for path in sorted(partial.rglob("*")):
+        if path.is_file():
+            path.rename(out / path.relative_to(partial))
 
 
 def earlier_samples(out: Path) -> list[Path]:
@@ -146,7 +180,8 @@ def earlier_samples(out: Path) -> list[Path]:
         ours = [out / name for name in ("manifest.csv", "manifest.json", "samples.png")]
         named = (row.get(column, "") for row in read_rows(ours[0]) for column in ("image", "mask"))
         ours += [out / name for name in named if name]
-    strange = sorted({path for path in out.rglob("*") if not path.is_dir()} - set(ours))
+    left = set((out / UNFINISHED).rglob("*"))  # by one that was killed
+    strange = sorted({path for path in out.rglob("*") if not path.is_dir()} - set(ours) - left)
     if strange:
         raise UserError(
             f"--out {out}: holds {len(strange)} files that no earlier sample wrote ({strange[0].relative_to(out)}); "
@@ -223,13 +258,16 @@ def _draw(
     ]
 
 
-def draw_sheet(order: Order, drawn: Sequence[Drawn], defects: Sequence[str]) -> Picture:
+def draw_sheet(
+    order: Order, drawn: Sequence[Drawn], defects: Sequence[str], *, masked: bool
+) -> Picture:
     """Lay out what was given and what was drawn: one row for each kind of picture, one column for each image.
 
     Args:
         order: what was asked.
         drawn: the images, step after step of each series.
         defects: names of the K defects.
+        masked: whether any image, shown or not, has a mask.
 
     Returns:
         the sheet, (H, W, 3). Of many images the first are shown.
@@ -255,7 +293,7 @@ def draw_sheet(order: Order, drawn: Sequence[Drawn], defects: Sequence[str]) -> 
             rows["contents"] = [_framed(one.raw) for one in block]
         bare = order.blend == "none" and not order.start
         rows[_title(order, defects)] = [_framed(one.image) if bare else one.image for one in block]
-        if any(one.mask is not None for one in drawn):
+        if masked:
             last = "changed" if order.restoring else "mask"
             rows[last] = [blank if one.mask is None else one.mask for one in block]
         for title, pictures in rows.items():
@@ -293,13 +331,19 @@ def name_label(weights: npt.NDArray[np.float32], defects: Sequence[str]) -> str:
 
 def _write(
     out: Path,
-    drawn: Sequence[Drawn],
+    drawn: Iterable[Drawn],
     order: Order,
     generator: Any,
     checkpoint: Path,
     wish: Wish,
-) -> None:
-    """Write images, masks and the manifest. A restored image is normal: what changed is no mask of a defect."""
+) -> tuple[list[Drawn], Counter[str], bool]:
+    """Write images and masks as they come, then the manifest, into `unfinished` below the folder of the samples.
+
+    A restored image is normal: what changed is no mask of a defect.
+
+    Returns:
+        the first images, as many as a sheet shows; how many images have a mask of each source; whether any has one.
+    """
     import pandas as pd
 
     from defectbench.data.manifest import Manifest
@@ -308,11 +352,18 @@ def _write(
     def named(given: Sequence[Given], row: int) -> str:
         return given[row % len(given)].name if given else ""
 
-    rows = []
+    rows: list[dict[str, Any]] = []
+    shown: list[Drawn] = []
+    sources: Counter[str] = Counter()
+    masked = False
     for number, one in enumerate(drawn):
+        if number < LONGEST * max(WIDEST, len(order.weights)):
+            shown.append(one)
+        sources[one.source] += 1
+        masked |= one.mask is not None
         mask = None if one.mask is None or order.restoring else one.mask[None]
         ((image, file),) = write_images(out, number, one.image[None], mask)
-        name = f"{out.name}/{Path(image).stem}"
+        name = f"{out.parent.name}/{Path(image).stem}"
         rows.append(
             {
                 "id": name,
@@ -341,3 +392,4 @@ def _write(
         defects=generator.defects,
         products=generator.products,
     ).save(out)
+    return shown, sources, masked

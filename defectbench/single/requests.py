@@ -130,7 +130,7 @@ def take_order(content: Mapping[str, Any], wish: Wish) -> Order:
     count = wish.count or _count(entry, wish, len(starts), len(areas), len(references), len(styles))
     read = [_pictures(files[:count], size) for files in (starts, references, styles)]
     for files in (starts, references, styles):
-        remarks += _remarks(files[:count])
+        remarks += _remarks(files[:count], size)
     return Order(
         weights=weights,
         count=count,
@@ -250,12 +250,20 @@ def _files(option: str, path: Path | None) -> list[File]:
     return [File(option, p) for p in found.images]
 
 
-def _remarks(files: Sequence[File]) -> list[str]:
-    """Say what the user must know of images that were read: transparency and EXIF orientation, counted."""
+def _remarks(files: Sequence[File], size: int) -> list[str]:
+    """Say what the user must know of images that were read: transparency, EXIF orientation, other sizes; counted."""
     heads = [(file.path, read_header(file.path)) for file in files]
     shares = [transparent_share(path) for path, head in heads if head.see_through]
     said = told_transparent(shares, len(heads))
     said += told_turned([(path.name, head, None) for path, head in heads])
+    other = [head for _, head in heads if (head.width, head.height) != (size, size)]
+    if other:
+        oblong = sum(head.width != head.height for head in other)
+        said.append(
+            f"{len(other)} of {len(heads)} images are not {size}x{size} pixels (first: {other[0].width}x{other[0].height}) "
+            f"and are resized"
+            + (f"; {oblong} of them are oblong and are squashed" if oblong else "")
+        )
     return [f"{files[0].option}: {line}" for line in said]
 
 

@@ -21,6 +21,7 @@ from defectbench.features.feature_store import Extractor, FeatureStore
 from defectbench.features.images import PickedImages
 from defectbench.features.lpips import Lpips
 from defectbench.features.lpips_pairs import between
+from defectbench.files import keep_out
 from defectbench.metrics.base import Array, Metric
 from defectbench.metrics.mask_scores import NETS
 from defectbench.metrics.parts.scoring import ScoreRow, score_sets
@@ -127,6 +128,9 @@ def score_folders(wish: Wish, say: Callable[[str], None]) -> Scored:
     name = wish.name or name_of(wish.fake)
     if not NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: wants letters, digits, '_', '-', '+' and '.'")
+    for folder in (wish.real, wish.fake, wish.train, wish.masks, wish.sources):
+        if folder is not None and folder.is_dir():
+            keep_out(wish.out, folder)
     records = records_path(wish.out, f"score/{name}", "score")
     before = read_records(records) if records.exists() else []
     if wish.sources and not wish.masks:
@@ -224,6 +228,8 @@ def _inputs(wish: Wish, say: Callable[[str], None]) -> Sets:
         say(f"warning: {same} generated images are real ones, pixel by pixel")
     if train and (same := len(set(train[0].pixels) & set(real.pixels))):
         say(f"warning: {same} images of --train are among --real; no score is of unseen images")
+    if train and (same := len(set(fake.pixels) & set(train[0].pixels))):
+        say(f"warning: {same} generated images are images of --train, pixel by pixel")
     masked = open_masks(matched, wish.size) if matched else None
     return Sets(real, fake, train[0] if train else None, masked)
 

@@ -186,10 +186,29 @@ def _check_names(path: Path, spec: TableSpec) -> None:
                 f"{path}: models.{name}.metrics: {model.task} has no score {', '.join(wrong) or '(none given)'}; {wanted}"
             )
     _check_judgement(path, spec)
+    _check_score_size(path, spec)
     if spec.scores:
         _check_scores(spec.scores.metrics)
     for preset_name in spec.presets:
         _check_preset(path, spec, preset_name)
+
+
+def _check_score_size(path: Path, spec: TableSpec) -> None:
+    """Check that somebody can score at the masks' own size where that is asked for."""
+    asked = [
+        f"presets.{name}.task" for name, p in spec.presets.items() if p.task.score_size == "own"
+    ]
+    asked += [
+        f"entries[{number}].task"
+        for number, entry in enumerate(spec.entries)
+        if entry.task.get("score_size") == "own"
+    ]
+    able = [name for name, entry in names.entries("tasks").items() if entry.facts.get("better_own")]
+    if asked and not {model.task for model in spec.models.values()} & set(able):
+        raise UserError(
+            f"{path}: {asked[0]}.score_size: no model of this table finds pixels, so masks of another size "
+            f"change nothing; leave it out, or add a model with task {' or '.join(sorted(able))}"
+        )
 
 
 def _check_judgement(path: Path, spec: TableSpec) -> None:

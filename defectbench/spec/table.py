@@ -15,6 +15,7 @@ from defectbench.config import UserError, nearest
 
 Composite = Literal["none", "improved_poisson", "poisson", "alpha"]
 Positive = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]  # also of folders and files
 ARMS_WITHOUT_METHOD = ("raw", "augment", "ideal")
 Arm = Literal["raw", "augment", "ideal", "enlarge", "synthetic_only", "transfer"]
 MIX, FILTER, REPLAY, FOREIGN = "mix", "filter", "replay", "foreign"
@@ -79,12 +80,21 @@ class TaskSpec(Strict):
     batch: Positive
     evaluate_every: Positive  # steps between looks at the validation images
     select: Literal["best", "last"] = "best"
-    normals: int = 0  # real normal training images added to every arm
+    normals: Annotated[int, Field(ge=0)] = 0  # real normal training images added to every arm
     augment: tuple[str, ...] = ()  # traditional augmentation that every arm gets
-    ratio: float | None = None  # synthetic images per real one; None takes all that were made
+    ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = (
+        None  # synthetic images per real one; None takes all that were made
+    )
     balance: Literal["none", "defect", "halves"] = (
         "none"  # "defect" oversamples minority classes; "halves": as many normal as defective images
     )
+    score_size: Literal["prepared", "own"] = (
+        "prepared"  # "own" adds scores at the test masks' own size, to which the predictions are enlarged
+    )
+
+    def asked(self) -> dict[str, Any]:
+        """Give what the id of a job holds: `score_size` only where it is not as it always was."""
+        return self.model_dump(exclude={"score_size"} if self.score_size == "prepared" else None)
 
 
 class Preset(Strict):
@@ -112,6 +122,13 @@ class Preset(Strict):
     )  # FitSpec overrides by method
     subsets: tuple[str, ...] = ()  # rows of the table that this preset runs; all by default
     scores: tuple[str, ...] = ()  # set metrics in place of the table's, e.g. without downloads
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Preset:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            given = ", ".join(map(str, self.seeds)) or "none"
+            raise ValueError(f"seeds: give one or more, each once; found {given}")
+        return self
 
 
 class RulesSpec(Strict):
@@ -209,7 +226,9 @@ class EntrySpec(Strict):
             "real": self.real,
             "swap": dict(self.swap),
             "arguments": dict(self.arguments),
-            "task": {k: v for k, v in self.task.items() if k not in {"ratio", "balance"}},
+            "task": {
+                k: v for k, v in self.task.items() if k not in {"ratio", "balance", "score_size"}
+            },
         }
         return "; ".join(f"{key} {value}" for key, value in told.items() if value)
 
@@ -240,8 +259,8 @@ class TableSpec(Strict):
     """One table."""
 
     title: str
-    paper: str
-    table: str
+    paper: Name
+    table: Name
     dataset: str
     products: tuple[str, ...] = ()  # short for subsets of the same names
     subsets: Mapping[str, SubsetSpec] = Field(default_factory=dict)
@@ -269,6 +288,15 @@ class TableSpec(Strict):
     def _subsets_or_products(self) -> TableSpec:
         if bool(self.products) == bool(self.subsets):
             raise ValueError("give either products or subsets")
+        lists = {"products": self.products, "metrics": self.metrics}
+        lists |= {f"defects.{product}": names for product, names in self.defects.items()}
+        lists |= {
+            f"subsets.{name}.defects": subset.defects for name, subset in self.subsets.items()
+        }
+        lists |= {f"models.{name}.metrics": model.metrics for name, model in self.models.items()}
+        for where, given in lists.items():
+            if twice := [name for name in dict.fromkeys(given) if given.count(name) > 1]:
+                raise ValueError(f"{where}: {twice[0]!r} stands there twice; remove one")
         for pool, members in self.pools.items():
             for member in members:
                 if member not in self.images:

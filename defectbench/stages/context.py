@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from defectbench.config import UserError
+from defectbench.config import CannotWrite
 from defectbench.store.jobs import Store
 
 Progress = Callable[[int, int], None]
@@ -41,9 +41,9 @@ class JobFailed(Exception):
     """A job cannot give a result, for a reason that another try would meet again."""
 
 
-def disk_error(error: OSError, folder: Path) -> UserError:
+def disk_error(error: OSError, folder: Path) -> CannotWrite:
     """Say what a failing disk means for the run."""
-    return UserError(
+    return CannotWrite(
         f"{error.filename or folder}: {error.strerror or error}; free space or mend rights and run again: "
         "finished jobs are kept and the running one goes on from its last checkpoint"
     )

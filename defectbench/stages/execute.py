@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from defectbench.config import UserError
+from defectbench.config import CannotWrite, UserError
 from defectbench.machine import uses_cuda
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context, JobFailed, disk_error, threads
@@ -46,7 +46,8 @@ def execute(job: Job, context: Context, *, wait: bool = True) -> bool:
         whether the job has ended; False only without `wait`.
 
     Raises:
-        UserError: the disk is full or cannot be written, or the device is not there; nothing finished is lost.
+        CannotWrite: the disk is full or cannot be written; nothing finished is lost.
+        UserError: the device is not there.
     """
     from defectbench.data.streams.arms import NothingToAdd
     from defectbench.stages.training import Diverged
@@ -71,6 +72,8 @@ def execute(job: Job, context: Context, *, wait: bool = True) -> bool:
             seconds = time.time() - started
             whence = provenance(context.machine, started, seconds)
             store.finish(job, {**job.to_json(), **result, "provenance": whence})
+        except CannotWrite:
+            raise
         except (Diverged, JobFailed, UserError) as error:
             undefined = isinstance(error, NothingToAdd)
             store.fail(job, " ".join(str(error).split()), repeats=True, undefined=undefined)

@@ -8,13 +8,16 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from defectbench.config import UserError
 from defectbench.files import tell_damage
 from defectbench.plan.job import Job
 from defectbench.rng import derive
 from defectbench.stages.context import Context, JobFailed
+
+if TYPE_CHECKING:
+    from defectbench.data.manifest import Manifest
 
 
 def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
@@ -31,20 +34,14 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     spec = job.spec
     if "pool" in spec:
         return _pool(job, folder, context)
-    dataset = open_dataset(spec["dataset"], spec.get("unlabelled", ""))
-    product = spec["product"]
+    own = open_dataset(spec["dataset"], spec.get("unlabelled", "")).own_images
     if "stand_in" in spec:
         drawn = dict(spec["stand_in"])
-        drawn["seed"] = derive(drawn["seed"], "stand-in", product)
+        drawn["seed"] = derive(drawn["seed"], "stand-in", spec["product"])
         _drop_torn_standin(folder / "raw")
-        order = Order(products=[product], **drawn)
-        root = write_standin(spec["dataset"], folder / "raw", order)
-    else:
-        found = dataset.find(context.data_root) if context.data_root else None
-        if found is None:
-            raise UserError(f"{spec['dataset']}: give the folder that holds it with --data ROOT")
-        root = found
-    manifest = replace(dataset.scan(root, [product]), stand_in="stand_in" in spec)
+        order = Order(products=[spec["product"]], **drawn)
+        write_standin(spec["dataset"], folder / "raw", order)
+    manifest = scan_images(spec, folder, context)
     wanted = tuple(spec["defects"])
     if spec["regroup"]:
         manifest = _regrouped(manifest, spec)
@@ -71,10 +68,10 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     counts = _counts(prepared)
     if not counts["test_defective"]:
         raise JobFailed(
-            f"{spec['dataset']}/{product}: the split leaves {counts}; the test needs defects"
+            f"{spec['dataset']}/{spec['product']}: the split leaves {counts}; the test needs defects"
         )
     # nobody has looked at a user's own images for photographs of one part
-    pairs = leaks(manifest, look=dataset.own_images)
+    pairs = leaks(manifest, look=own)
     leaking = sorted({(leak.first, leak.second) for leak in pairs})
     return {
         "counts": counts,
@@ -82,6 +79,23 @@ def prepare_images(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         "leaks": {"pairs": len(leaking), "first": list(leaking[0]) if leaking else []},
         "remarks": [*manifest.remarks, *told_vanished(prepared)],
     }
+
+
+def scan_images(spec: Mapping[str, Any], folder: Path, context: Context) -> Manifest:
+    """List the images of a product: the real ones, or those that the job in `folder` has drawn.
+
+    Raises:
+        UserError: they are not there, or not as their dataset publishes them.
+    """
+    from defectbench.datasets.base import open_dataset
+
+    dataset = open_dataset(spec["dataset"], spec.get("unlabelled", ""))
+    root: Path | None = folder / "raw"
+    if "stand_in" not in spec:
+        root = dataset.find(context.data_root) if context.data_root else None
+    if root is None:
+        raise UserError(f"{spec['dataset']}: give the folder that holds it with --data ROOT")
+    return replace(dataset.scan(root, [spec["product"]]), stand_in="stand_in" in spec)
 
 
 def _split_seeds(spec: Mapping[str, Any]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from defectbench.store.jobs import Store
 
 def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     """Train a downstream task on an arm and test it once."""
+    from defectbench.data.cache.own_masks import own_masks
     from defectbench.data.cache.prepare import Prepared
     from defectbench.data.streams.arms import training_set
     from defectbench.data.streams.module import DefectData, ImageSet, Stream
@@ -24,6 +25,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.stages.evaluation import plain, train_task
     from defectbench.stages.fit_checks import check_task
     from defectbench.stages.inspector import WEIGHTS, save_task
+    from defectbench.stages.prepare import scan_images
     from defectbench.stages.training import initialised
 
     spec, store = job.spec, context.store
@@ -50,6 +52,7 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         restored=restored,
     )
     with_normals = None if spec["normals"] else True  # None: every row, defective or not
+    tested = real.rows(split="test", defective=with_normals)
     task = initialised(
         spec["seed"],
         lambda: cls(
@@ -72,32 +75,38 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         folder,
         steps=spec["steps"],
         validation=chosen.validation,
-        test=lambda: ImageSet.of(real, real.rows(split="test", defective=with_normals)),
+        test=lambda: ImageSet.of(real, tested),
         evaluate_every=spec["evaluate_every"],
         select=spec["select"],
         machine=Machine(**{**context.machine, "devices": 1}),
         on_progress=context.progress,
     )
+    own: dict[str, float] = {}
+    if spec.get("score_size") == "own":
+        data_job = Job.from_json(store.result(job.parents["data"]) or {})
+        manifest = scan_images(data_job.spec, store.folder(data_job.id), context)
+        rule = data_job.spec.get("masks", "nearest")
+        own = task.own_scores(own_masks(real, tested, manifest, rule))
     if spec["arm"] == "raw" and "mask" in cls.needs:
         save_task(task, spec["task"], folder / WEIGHTS)  # mask scores look through it
     for name in ("last.ckpt", "best.pt"):
         (folder / name).unlink(missing_ok=True)
     return {
-        "metrics": plain(found.test),
+        "metrics": plain({**found.test, **own}),
         "details": {score: plain(by_class) for score, by_class in found.details.items()},
-        "reasons": dict(found.reasons),
+        "reasons": {**found.reasons, **(task.reasons if own else {})},
         "remarks": [*found.remarks, *_told_images(job, store), *_told_funnel(job, store)],
         "validation": plain(found.validation),
         "chosen_step": found.step,
         "inspector": task.describe(),
-        "better": json.loads(json.dumps(dict(cls.better))),
+        "better": json.loads(json.dumps({**cls.better, **(cls.better_own if own else {})})),
         "parameters": sum(weight.numel() for weight in task.parameters()),
         "counts": {
             "real": chosen.n_real,
             "synthetic": chosen.n_synthetic,
             "left_out": chosen.left_out,
             **({"restored": chosen.n_restored} if chosen.n_restored else {}),
-            "test": len(real.rows(split="test", defective=with_normals)),
+            "test": len(tested),
         },
     }
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from defectbench.config import UserError, nearest
+from defectbench.config import CannotWrite, UserError, nearest
 from defectbench.data.files.decoding import Pixels
 from defectbench.data.files.scanning import STANDIN_MARKER, mark_standin
 from defectbench.rng import numpy_rng
@@ -56,7 +56,7 @@ def begin(out: Path, dataset: str, order: Order) -> None:
             _check_same(out, said)
         mark_standin(out, **said)
     except OSError as error:
-        raise UserError(
+        raise CannotWrite(
             f"{out}: cannot be written ({error.strerror}); name another folder"
         ) from None
 

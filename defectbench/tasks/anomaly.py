@@ -20,6 +20,7 @@ from defectbench.nn.pretrained import LITE0, input_of, load_backbone
 from defectbench.rng import torch_rng
 from defectbench.tasks.base import Task
 from defectbench.tasks.parts.measured import Measured, evaluating, finite
+from defectbench.tasks.parts.own_size import own_pixel_scores
 
 SMOOTHING = (
     4 / 224
@@ -50,6 +51,10 @@ class Anomaly(Task):
         "image_ap": "higher",
         "pixel_ap": "higher",
         "pixel_auc": "higher",
+    }
+    better_own: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {
+        "pixel_ap_own": "higher",
+        "pixel_auc_own": "higher",
     }
     tiny: ClassVar[Mapping[str, Any]] = {
         "backbone": "resnet10t",
@@ -229,6 +234,12 @@ class Anomaly(Task):
             for name, value in scores.items()
             if math.isnan(value)
         }
+        return scores
+
+    def own_scores(self, masks: Sequence[npt.NDArray[np.uint8]]) -> dict[str, float]:
+        """Score the last images at their masks' own size."""
+        scores = own_pixel_scores(self._scored["map"], masks)
+        self.reasons |= {k: "no pixel is defective" for k, v in scores.items() if math.isnan(v)}
         return scores
 
     def details(self, folder: Path) -> dict[str, dict[str, float]]:

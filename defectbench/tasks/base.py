@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from lightning import LightningModule
 from torch import Tensor, nn
 
@@ -42,6 +44,8 @@ class Task(LightningModule, ABC):
     """Whether more of `monitor` is better."""
     better: ClassVar[Mapping[str, Literal["higher", "lower"]]]
     """Every score that `scores` gives and its direction."""
+    better_own: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {}
+    """Every score that `own_scores` gives and its direction; none of a task that finds no pixels."""
     tiny: ClassVar[Mapping[str, Any]]
     """Arguments that train at 32 px in seconds, for the contract tests."""
     revision: ClassVar[int] = 1
@@ -132,6 +136,18 @@ class Task(LightningModule, ABC):
     @abstractmethod
     def scores(self) -> dict[str, float]:
         """Compute the scores of what was measured since the last call, and forget it."""
+
+    def own_scores(self, masks: Sequence[npt.NDArray[np.uint8]]) -> dict[str, float]:
+        """Score the images of the last `scores()` again, at their masks' own size.
+
+        Args:
+            masks: one (h, w) in {0, 1} per image, in the order in which they were measured.
+
+        Returns:
+            the scores that `better_own` names; NaN where one is undefined, explained in `reasons`.
+        """
+        del masks
+        return {}
 
     def details(self, folder: Path) -> dict[str, dict[str, float]]:
         """Take the last `scores()` apart: finer scores for the record, pictures for people; by default nothing.

@@ -21,6 +21,7 @@ from defectbench.nn.training.optimisers import OptimiserName, ScheduleName
 from defectbench.tasks.base import Task
 from defectbench.tasks.parts.encoders import Treatment, norm_of, treatment_of
 from defectbench.tasks.parts.measured import Measured, evaluating, finite
+from defectbench.tasks.parts.own_size import own_pixel_scores
 from defectbench.tasks.parts.segmenters import build_segmenter
 
 USUAL = Treatment(rate=0.3, statistics="train", channels_last=True)
@@ -49,6 +50,10 @@ class Segmentation(Task):
         "image_ap": "higher",
         "pro": "higher",
         "false_alarms": "lower",
+    }
+    better_own: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {
+        "pixel_ap_own": "higher",
+        "pixel_f1_own": "higher",
     }
     tiny: ClassVar[Mapping[str, Any]] = {
         "encoder": "tu-resnet10t",
@@ -233,6 +238,18 @@ class Segmentation(Task):
         }
         self.reasons = {
             name: self._reason(name, bool(masks.any()), defective)
+            for name, value in scores.items()
+            if math.isnan(value)
+        }
+        return scores
+
+    def own_scores(self, masks: Sequence[npt.NDArray[np.uint8]]) -> dict[str, float]:
+        """Score the last images at their masks' own size, at the threshold of the prepared size."""
+        scores = own_pixel_scores(self._scored["probability"], masks, float(self.threshold))
+        any_pixel = any(bool(mask.any()) for mask in masks)
+        defective = np.asarray(self._scored["defects"].any(axis=1))
+        self.reasons |= {
+            name: self._reason(name.removesuffix("_own"), any_pixel, defective)
             for name, value in scores.items()
             if math.isnan(value)
         }

@@ -328,3 +328,27 @@ def test_show_says_in_words_what_a_generator_can_do(name, run: Run):
         assert (words in can) == names.is_able(entry, ability)
     asked = entry.facts["reads"] | entry.facts.get("takes", frozenset())
     assert asked <= set(names.ABILITIES), "an ability without words"
+
+
+def test_images_of_another_size_are_said_and_nothing_is_written_among_them(run: Run, tmp_path):
+    model = checkpoint(tmp_path, "defect_gan")
+    normal = tmp_path / "normal"
+    for name, shape in (("a", (SIZE, SIZE, 3)), ("b", (64, 64, 3)), ("c", (8, 64, 3))):
+        save(normal / f"{name}.png", np.zeros(shape, np.uint8))
+    asked = ("sample", model, "--label", "hole", "--normal", normal, "--count", 3, "--out")
+    done = run(*asked, tmp_path / "out")
+    assert done.code == 0, done.err
+    said = "2 of 3 images are not 32x32 pixels (first: 64x64) and are resized; 1 of them are oblong"
+    assert said in " ".join(done.out.split())
+    refused(run(*asked, normal / "new"), "where nothing is ever written")
+    assert not (normal / "new").exists()
+
+
+def test_labels_and_paths_are_printed_as_they_are(run: Run, tmp_path):
+    """A terminal library reads `:-1:` as a picture of a thumb, and `[red]` as a colour."""
+    told = run("sample", tmp_path / "[red]:-1:x.ckpt", "--label", "hole")
+    assert "[red]:-1:x.ckpt: no such checkpoint" in told.err
+    model = checkpoint(tmp_path / "[bold]:smile:", "stylegan2")
+    done = run("sample", model, "--label", "hole", "--count", 1, "--out", model.parent / "out")
+    assert "[bold]:smile:" in done.out
+    refused(run("sample", model, "--label", "hole:-1"), "--label hole:-1: this")

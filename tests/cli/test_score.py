@@ -332,6 +332,23 @@ def test_what_a_reader_should_know_is_said(folders, defectbench_, tmp_path):
     assert "real: " not in err
 
 
+def test_copies_of_training_images_are_warned_of(folders, defectbench_):
+    real, fake = folders
+    code, _, err = defectbench_("score", "--real", real, "--fake", fake, "--train", fake, *QUICK)
+    assert code == 0
+    assert "warning: 6 generated images are images of --train, pixel by pixel" in err
+
+
+def test_results_go_nowhere_into_the_images(folders, defectbench_):
+    real, fake = folders
+    asked = ("score", "--real", real, "--fake", fake, *QUICK, "--out")
+    for out in (real, real / "sub", fake / "sub"):
+        code, _, err = defectbench_(*asked, out)
+        assert code == 2
+        assert "where nothing is ever written" in err
+    assert not (real / "records").exists()
+
+
 def test_a_folder_against_itself_is_warned_of(folders, defectbench_):
     real, _ = folders
     code, out, err = defectbench_("score", "--real", real, "--fake", real, *QUICK, "--json")

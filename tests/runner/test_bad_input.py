@@ -63,6 +63,21 @@ def refused(done, *words: str) -> None:
         ("products: [wood]", "products: [woods]", ["'woods'", "did you mean 'wood'"]),
         ("method: Memoriser", "method: Memory", ["entries[2]", "Memory"]),
         ("title: Tiny", "title: [Tiny", ["not valid YAML"]),
+        # A seed given twice would be two equal results, and an interval of no width.
+        ("seeds: [0, 1]", "seeds: [1, 1]", ["seeds", "each once; found 1, 1"]),
+        ("seeds: [0, 1]", "seeds: []", ["seeds", "give one or more"]),
+        # Names of tables are names of files: these would lie outside --out.
+        ("paper: tiny", "paper: ../../tiny", ["paper", "'../../tiny'"]),
+        ("paper: tiny", 'paper: ""', ["paper", "''"]),
+        ('table: "1"', "table: a/../../b", ["table", "'a/../../b'"]),
+        (
+            "[hole, liquid]}\nsplit",
+            "[hole, hole]}\nsplit",
+            ["defects.wood", "'hole' stands there twice"],
+        ),
+        ("metrics: [pixel_auc, pixel_f1]", "metrics: [pixel_f1, pixel_f1]", ["metrics", "twice"]),
+        ("select: best}", "select: best, ratio: -1.0}", ["task.ratio", "-1.0"]),
+        ("select: best}", "select: best, normals: -3}", ["task.normals", "-3"]),
     ],
 )
 def test_a_wrong_table_is_refused(run, table, old, new, words):

@@ -539,3 +539,48 @@ def test_one_damaged_byte_range_is_found_wherever_it_lies(tmp_path):
         Image.new("RGB", (300, 200), (value,) * 3).save(content, "JPEG")
         assert damage(content.getvalue()) == "", "an even image is no damaged one"
     assert json.dumps(damage(b"no JPEG")) == '""'
+
+
+# --- what the names and masks of own images contradict -----------------------------------------------
+
+
+def test_masks_that_mark_most_of_their_image_are_said(run: Run, tmp_path):
+    def inverted(at: Path) -> None:
+        save(at, (1 - painted()) * np.uint8(255))
+
+    data = own(tmp_path / "own", images(tmp_path / "good"), inverted)
+    told = run("data", "check", "folder", "--data", data, "--json")
+    assert told.code == 0
+    (note,) = [note for note in told.json["notes"] if "mark more than half" in note]
+    assert note.startswith("4 of 4 masks mark more than half of their image (up to 85%)")
+    data = own(tmp_path / "right", images(tmp_path / "good"))
+    assert "more than half" not in run("data", "check", "folder", "--data", data).out
+
+
+def test_a_mask_that_marks_a_defect_of_a_good_image_is_refused(run: Run, tmp_path):
+    data = own(tmp_path / "own", images(tmp_path / "good"))
+    empty(data / "masks/good/0.png")
+    assert run("data", "check", "folder", "--data", data).code == 0
+    of_255(data / "masks/good/1.png")
+    refused(
+        run("data", "check", "folder", "--data", data), "masks/good/1.png", "marks a defect of an"
+    )
+
+
+def test_a_folder_of_masks_without_images_is_refused(run: Run, tmp_path):
+    data = own(tmp_path / "own", images(tmp_path / "good"))
+    of_255(data / "masks/dnet/0.png")
+    refused(run("data", "check", "folder", "--data", data), "masks/dnet", "no folder of its name")
+
+
+@pytest.mark.parametrize("name", ["normal", "OK", "no_defect", "Defect-free"])
+def test_names_of_images_without_a_defect_are_no_names_of_defects(name, run: Run, tmp_path):
+    data = own(tmp_path / "own", images(tmp_path / "good"))
+    images(data / "images" / name)
+    for i in range(4):
+        of_255(data / "masks" / name / f"{i}.png")
+    refused(run("data", "check", "folder", "--data", data), f"{name!r}", "call these 'good'")
+    images(tmp_path / "flat", 2)
+    table = tmp_path / "flat/parts.csv"
+    table.write_text(f"image,defects\n0.png,{name}\n1.png,dent\n")
+    refused(run("data", "check", "folder", "--data", table), f"{name!r}", "call these 'good'")

@@ -147,7 +147,7 @@ LINES = [json.loads(line) for line in RECORDS.splitlines()]
 SOME = [LINES[0], *[next(x for x in LINES if x.get("stage") == s) for s in ("task", "sample")]]
 
 
-@fuzzed
+@settings(fuzzed, max_examples=max(RUNS // 4, 1))  # each writes all files of a table
 @given(mutated(RECORDS))
 def test_torn_records(content):
     with tempfile.TemporaryDirectory() as folder:

@@ -43,7 +43,7 @@ def test_data_that_are_not_used_are_refused(run, table, tmp_path):
 def test_results_inside_the_data_are_refused(run, tmp_path):
     data, product, _ = write("flat", tmp_path)
     table = own_table(tmp_path / "own.yaml", product)
-    words = (f"--out {data / 'images' / 'x'}", "lies in the dataset")
+    words = (f"--out {data / 'images' / 'x'}", "lies in")
     inside = ("--data", data, "--out", data / "images" / "x")
     refused(run("run", table, *inside), *words)
     refused(run("fit", "dcdgan_c", "--dataset", "folder", *inside), *words)

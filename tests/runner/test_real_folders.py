@@ -11,6 +11,7 @@ import pytest
 
 from defectbench.config import UserErrors
 from defectbench.data.cache.prepared import Prepared
+from defectbench.executors.inline import Inline
 from defectbench.plan.job import Job
 from defectbench.plan.planner import make_plan
 from defectbench.runner.run import find_sources
@@ -21,6 +22,7 @@ from defectbench.stages.task import _told_images
 from defectbench.store.jobs import Store
 from defectbench.store.records import told_leaks
 from tests.conftest import Run
+from tests.runner.test_every_door import as_jpeg, images, own, some_pixels_transparent, turned
 from tests.runner.test_own_images import own_table, write
 from tests.running import TABLE
 from tests.trees import save, write_category
@@ -106,6 +108,25 @@ def test_photographs_of_one_part_are_said_in_check_fit_and_run(run: Run, tmp_pat
         {"kind": "plan", "cells": [{"jobs": [job.id]}]},
     ]
     assert "that show one part or are one file are on two sides" in told_leaks(lines)[0]
+
+
+def test_fit_and_run_say_what_is_done_to_images_and_masks(run: Run, tmp_path, monkeypatch):
+    """The same sentences as `data check`: transparent pixels, turned images, masks that were JPEG once."""
+    data = own(tmp_path / "plates", images(tmp_path / "good"), as_jpeg)
+    some_pixels_transparent(tmp_path / "good")
+    turned(data / "images" / "dent")
+    said = [
+        "1 of 8 images have transparent pixels (up to 25.0% of an image)",
+        "1 of 8 images are turned upright as their EXIF orientation says",
+        "cluster near 0 and near 255",
+    ]
+    fit = ("fit", "memoriser", "--dataset", "folder", "--data", data, "--size", 32, "--images", 4)
+    monkeypatch.setattr(Inline, "run", lambda *_: None)
+    table = own_table(tmp_path / "own.yaml", "plates")
+    for asked in ((*fit, "--batch", 4), ("run", table, "--data", data)):
+        told = run(*asked, "--out", tmp_path / asked[0])
+        words = " ".join((told.out + told.err).split())
+        assert [each for each in said if each not in words] == [], asked[0]
 
 
 def scratches(folder: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -155,30 +154,6 @@ def test_worker_processes_give_the_bytes_of_one_process(finished, table, tmp_pat
     assert (tmp_path / "out" / CSV).read_bytes() == (finished / CSV).read_bytes()
     for name in ("leaderboard.csv", "tiny/table1.smoke.md"):
         assert (tmp_path / "out" / name).read_bytes() == (finished / name).read_bytes()
-
-
-def test_killed_at_any_moment_ends_with_the_same_bytes(finished, table, tmp_path):
-    out = tmp_path / "out"
-    kept: dict[str, int] = {}
-    kills = 25
-    for tick in range(kills + 1):
-        process = subprocess.Popen(
-            command("run", table, "--out", out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(timeout=4.0 + 0.35 * tick if tick < kills else 600)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        now = mtimes(out)
-        assert {k: now.get(k) for k in kept} == kept, "a finished job was done again"
-        kept = now
-        if process.returncode == 0:
-            break
-    assert process.returncode == 0
-    assert (out / CSV).read_bytes() == (finished / CSV).read_bytes()
 
 
 def test_the_records_alone_give_the_same_files(run, finished, tmp_path):

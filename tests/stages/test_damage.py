@@ -137,7 +137,7 @@ def test_every_file_is_of_a_known_kind(done):
     assert not [p for p in strange if ".lock" not in p.name and not tells_who(p)]
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @cuts
 def test_a_damaged_file_of_a_finished_table_is_made_again(cut, kind, done, tmp_path, capfd):
@@ -280,6 +280,8 @@ def test_files_are_flushed_before_they_are_renamed(tmp_path, monkeypatch):
         fail_after_half(temporary)
     assert [p.name for p in path.parent.iterdir()] == ["file"]
     assert path.read_bytes() == "ä\r\n".encode()
+    with pytest.raises(OSError, match=str(path)), files.replacing(path):
+        raise OSError(28, "No space left on device")
 
 
 def fail_after_half(path: Path) -> None:

@@ -25,7 +25,7 @@ import pandas as pd
 from filelock import FileLock
 from PIL import Image
 
-from defectbench.config import UserError, UserErrors, nearest
+from defectbench.config import CannotWrite, UserError, UserErrors, nearest
 from defectbench.data.cache.prepared import FILES, REVISION, Prepared, is_whole
 from defectbench.data.cache.windows import MIN_DEFECT, Window, defect_windows, normal_windows
 from defectbench.data.cache.workers import Runner, runner
@@ -464,7 +464,7 @@ def _telling_of_writing(folder: Path) -> Iterator[None]:
             text = f"cannot be written ({error.strerror}); name another folder"
         else:
             raise
-        raise UserError(f"{folder}: {text}") from None
+        raise CannotWrite(f"{folder}: {text}") from None
 
 
 def _raise(problems: list[str]) -> None:

@@ -8,8 +8,8 @@ their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -24,6 +24,8 @@ NEAR: Final = 64
 """Grey levels from 0 and from 255 that count as the ends."""
 BETWEEN: Final = 0.3
 """Largest share of the marked pixels between the ends in a mask whose values cluster at both."""
+LARGE: Final = 0.5
+"""Share of an image that few defects fill, and nearly every inverted mask."""
 FEW: Final = 2
 """So many small values may be class numbers; JPEG leaves more."""
 
@@ -97,8 +99,21 @@ def levels(values: Pixels) -> Levels:
 
 
 def rule_of(found: Iterable[Levels]) -> Rule:
-    """Choose the rule for a set of masks."""
+    """Choose the rule for a set of masks, and say which of them may be inverted."""
     masks = list(found)
+    rule = _threshold_of(masks)
+    shares = [(m.marked if rule.threshold == LOWEST else m.bright) / m.pixels for m in masks]
+    large = sum(share > LARGE for share in shares)
+    if not large:
+        return rule
+    told = (
+        f"{large} of {len(masks)} masks mark more than half of their image (up to {max(shares):.0%}); if they mark what is "
+        "good, invert them"
+    )
+    return replace(rule, remarks=(*rule.remarks, told))
+
+
+def _threshold_of(masks: Sequence[Levels]) -> Rule:
     kinds = [mask.kind for mask in masks]
     ends = kinds.count("ends")
     if not masks:
