@@ -73,7 +73,7 @@ def draw_images(checkpoint: Path, wish: Wish) -> Drawing:
         UserError: the generator cannot do what is wished, or an input file is not as expected.
     """
     from defectbench.data.streams.module import View
-    from defectbench.stages.loading import load_generator, read_checkpoint
+    from defectbench.stages.checkpoints import load_generator, read_checkpoint
 
     content = read_checkpoint(checkpoint)
     order = take_order(content, wish)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from defectbench.stages.loading import read_checkpoint
+from defectbench.stages.checkpoints import read_checkpoint
 from tests.runner.test_bad_input import refused
 from tests.running import call
 
