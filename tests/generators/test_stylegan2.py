@@ -8,10 +8,9 @@ from defectbench.generators.stylegan2 import StyleGAN2
 from tests.generators.short_training import build, check_trains, draw_batch, sample, train
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_weight_learns(precision: str) -> None:
+def test_every_weight_learns() -> None:
     check_trains(
-        build(StyleGAN2, ada="all", diffaugment="color,translation,cutout"), precision=precision
+        build(StyleGAN2, ada="all", diffaugment="color,translation,cutout"), precision="bf16-mixed"
     )
 
 
