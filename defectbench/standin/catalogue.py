@@ -1,8 +1,9 @@
 """Every product that can be drawn: how it looks, and how each of its defects does, under the names that the data sets use.
 
 What tables draw has functions of its own in `textures` and `defects`, or rows for `parts`, and its bytes are kept. All other
-objects of MVTec AD, MVTec LOCO AD and VisA are plain bodies on a plain ground: their look follows from the product's name,
-and how a defect is drawn from the words in its name. Layout, names and masks are what such a stand-in is for.
+objects of MVTec AD, MVTec LOCO AD and VisA are plain bodies on a plain ground, and the other surfaces of DAGM 2007 and
+KolektorSDD plain grain: their look follows from the product's name, and how a defect of an object is drawn from the words in
+its name. Layout, names and masks are what such a stand-in is for.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Final
 
 import numpy as np
 
+from defectbench.datasets.dagm2007 import DAGM2007
+from defectbench.datasets.kolektor_sdd import KolektorSDD
 from defectbench.datasets.mvtec_ad import MVTecAD
 from defectbench.datasets.mvtec_loco import MVTecLOCO
 from defectbench.datasets.visa import VisA
 from defectbench.rng import numpy_rng
 from defectbench.standin.defects import concrete, dagm, metal, steel, surfaces
-from defectbench.standin.parts import Ground, Mark, Painting, Part, Picture
+from defectbench.standin.parts import Ground, Kind, Mark, Painting, Part, Picture
 from defectbench.standin.textures import dagm as dagm_textures
 from defectbench.standin.textures import metal as metal_textures
 from defectbench.standin.textures import steel as steel_textures
@@ -87,9 +90,16 @@ def _mark(defect: str) -> Mark:
     return next(m for w, m in MARKS.items() if any(word in defect.lower() for word in w.split(" ")))
 
 
-def _grey(ground: Ground, mark: Mark) -> Product:
-    """Draw a grey surface with one kind of defect."""
-    return Product(Picture(ground), {"defect": mark})
+def _surface(name: str, defects: Iterable[str]) -> Product:
+    """Draw a grey surface whose grain and defects follow from its name."""
+    rng = numpy_rng(0, "surface", name)
+    down, across = (float(length) for length in np.exp(rng.uniform(-5, -2, 2)))
+    ground = Ground((float(rng.uniform(80, 140)),) * 3, (down, across, 16), grain=6)
+    kinds: tuple[Kind, ...] = ("stain", "paint", "scratch")
+    kind = kinds[rng.integers(3)]
+    colour = (210.0,) * 3 if kind == "paint" else DARK
+    mark = Mark(kind, (0.25, 0.5) if kind == "scratch" else (0.06, 0.1), (colour,), 0.014)
+    return Product(Picture(ground), dict.fromkeys(defects, mark))
 
 
 PRODUCTS: Final[dict[str, Product]] = {
@@ -205,46 +215,12 @@ PRODUCTS: Final[dict[str, Product]] = {
         },
         part=True,
     ),
-    # the other classes of DAGM 2007, and KolektorSDD
-    "Class2": _grey(
-        Ground((128,) * 3, ((0.008, 0.008, 20),), grain=18),
-        Mark("scratch", (0.25, 0.5), ((0.35,) * 3,), 0.014),
-    ),
-    "Class3": _grey(
-        Ground((120,) * 3, ((0.01, 0.01, 6),), ((0, 32, 26, 1),)),
-        Mark("stain", (0.06, 0.1), ((0.55,) * 3,), aspect=(1.2, 2.5)),
-    ),
-    "Class4": _grey(
-        Ground((84,) * 3, cells=(38, 44)),
-        Mark("paint", (0.06, 0.1), ((150,) * 3,), aspect=(1.2, 2.5)),
-    ),
-    "Class5": _grey(
-        Ground((72,) * 3, ((0.005, 0.14, 17), (0.012, 0.3, 10)), grain=6),
-        Mark("scratch", (0.18, 0.4), ((2.2,) * 3,), 0.014),
-    ),
-    "Class6": _grey(
-        Ground((104,) * 3, ((0.05, 0.05, 5),), ((22, 0, 26, 1), (0, 22, 26, 1)), grain=6),
-        Mark("stain", (0.07, 0.11), ((1.6,) * 3,), aspect=(1.2, 2.5)),
-    ),
-    "Class8": _grey(
-        Ground((126,) * 3, cells=(26, 30)),
-        Mark("paint", (0.012, 0.022), ((40,) * 3,), times=(1, 3)),
-    ),
-    "Class9": _grey(
-        Ground((104,) * 3, ((0.03, 0.03, 14), (0.01, 0.01, 8)), light=0.12),
-        Mark("smear", (0.05, 0.09), ((110,) * 3,), aspect=(1.2, 2.5)),
-    ),
-    "Class10": _grey(
-        Ground((118,) * 3, (), ((22, 28, 24, 1), (-7, 5, 9, 1)), grain=6),
-        Mark("stain", (0.06, 0.1), ((0.6,) * 3,), aspect=(1.2, 2.8)),
-    ),
-    "commutator": _grey(
-        Ground((138,) * 3, ((0.25, 0.006, 7), (0.06, 0.012, 5), (1.5, 0.08, 6)), grain=4),
-        Mark("crack", (0.25, 0.5), ((42,) * 3,), 0.01),
-    ),
 }
-for _dataset in (MVTecAD, MVTecLOCO, VisA):
-    for _name, _defects in _dataset.defects.items():
-        PRODUCTS.setdefault(_name, _object(_name, _defects))
+for _draw, _datasets in (
+    (_object, (MVTecAD, MVTecLOCO, VisA)),
+    (_surface, (DAGM2007, KolektorSDD)),
+):
+    for _name, _defects in ((n, d) for dataset in _datasets for n, d in dataset.defects.items()):
+        PRODUCTS.setdefault(_name, _draw(_name, _defects))
 ALSO: Final = {"mtd": "magnetic_tile"}
 """Other names, in lower case, under which the oracle finds a product."""

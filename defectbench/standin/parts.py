@@ -17,10 +17,7 @@ from defectbench.standin.textures.noise import (
     Colour,
     Field,
     Shape,
-    cells,
-    coordinates,
     light,
-    side,
     smooth,
     tint,
     white,
@@ -41,35 +38,22 @@ class Ground:
 
     Attributes:
         colour: mean colour, grey levels.
-        noise: smooth fields: (vertical length, horizontal length, grey levels) each.
-        waves: (periods downwards, periods to the right, grey levels, sharpness) each; sharp waves are thin bright lines.
-        cells: scattered cells: (count per side, grey levels from their borders to their middles).
+        noise: a smooth field: vertical length, horizontal length, grey levels.
         grain: noise of single pixels, grey levels.
         light: strength of uneven light.
     """
 
     colour: Colour
-    noise: tuple[tuple[float, float, float], ...] = ()
-    waves: tuple[tuple[float, float, float, float], ...] = ()
-    cells: tuple[float, float] | None = None
+    noise: tuple[float, float, float] | None = None
     grain: float = 3.0
     light: float = 0.06
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Field:
         """Draw it: (H, W, 3) in [0, 255]."""
-        y, x = coordinates(shape)
         tone = np.float32(self.grain) * white(shape, rng)
-        for down, right, levels in self.noise:
+        if self.noise:
+            down, right, levels = self.noise
             tone = tone + np.float32(levels) * smooth(shape, rng, (down, right))
-        for down, right, levels, sharp in self.waves:
-            fit = min(1.0, side(shape) / 5 / float(np.hypot(down, right)))  # periods of 5 pixels
-            phase = 2 * np.pi * fit * (down * y + right * x) + rng.uniform(0, 2 * np.pi)
-            phase = phase + 0.35 * smooth(shape, rng, 0.3)
-            tone = tone + np.float32(levels) * (2 * (0.5 + 0.5 * np.sin(phase)) ** sharp - 1)
-        if self.cells:
-            count, levels = self.cells
-            near, _ = cells(shape, rng, 1 / min(count, side(shape) / 4))
-            tone = tone + np.float32(levels) * (1 - 2 * np.minimum(near, 1))
         colours = np.asarray(self.colour, np.float32) + tone[..., None]
         return np.asarray(colours * light(shape, rng, self.light)[..., None], np.float32)
 
