@@ -30,16 +30,6 @@ def test_the_average_follows_and_is_what_samples_come_from() -> None:
     assert torch.equal(again.clamp(-1, 1), after)
 
 
-def test_label_and_product_change_the_image() -> None:
-    model = build(StyleGAN2)
-    one = Request(defects=torch.eye(3)[:1], product=torch.tensor([0]))
-    for other in (
-        Request(defects=torch.eye(3)[1:2], product=torch.tensor([0])),
-        Request(defects=torch.eye(3)[:1], product=torch.tensor([1])),
-    ):
-        assert not torch.equal(sample(model, one)["image"], sample(model, other)["image"])
-
-
 def test_unconditional_it_hears_neither_label_nor_product() -> None:
     model = build(StyleGAN2, conditional=False)
     check_trains(model, steps=2)
@@ -60,3 +50,13 @@ def test_ada_raises_p_while_the_critic_is_sure_of_its_training_images() -> None:
     model = build(StyleGAN2, ada_speed=160, ada_target=-1.1)  # any sign is above this target
     losses = train(model, 8)
     assert losses[-1]["augment_p"] == pytest.approx(2 * 4 * 4 / 160)
+
+
+def test_label_and_product_change_the_image() -> None:
+    model = build(StyleGAN2)
+    one = Request(defects=torch.eye(3)[:1], product=torch.tensor([0]))
+    for other in (
+        Request(defects=torch.eye(3)[1:2], product=torch.tensor([0])),
+        Request(defects=torch.eye(3)[:1], product=torch.tensor([1])),
+    ):
+        assert not torch.equal(sample(model, one)["image"], sample(model, other)["image"])

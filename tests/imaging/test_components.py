@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from defectbench.imaging.components import (
@@ -44,23 +43,6 @@ def test_boxes_hold_their_components_and_nothing_else(mask: np.ndarray) -> None:
             assert edge.any()
     assert not (mask & ~covered).any()
     assert sum(box.area for box in found) == mask.sum()
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 6), st.integers(1, 6)),
-        unique_by=lambda rectangle: rectangle[:2],
-        max_size=8,
-    )
-)
-def test_drawn_rectangles_come_back_as_boxes(rectangles: list[tuple[int, int, int, int]]) -> None:
-    mask = np.zeros((32, 32), dtype=bool)
-    drawn = set()
-    for row, column, height, width in rectangles:
-        y, x = row * 8 + 1, column * 8 + 1
-        mask[y : y + height, x : x + width] = True
-        drawn.add((x, y, x + width, y + height, height * width))
-    assert {tuple(box) for box in boxes(mask)} == drawn
 
 
 def test_boxes_join_over_corners_and_drop_small_components() -> None:

@@ -20,7 +20,7 @@ from defectbench.stages.context import Context
 from defectbench.stages.execute import execute
 from defectbench.store.jobs import Store
 from tests.runner.test_bad_input import refused
-from tests.running import TABLE, call
+from tests.running import TABLE
 
 LAYOUTS = ["mvtec", "root of mvtec", "flat", "by defect", "csv"]
 
@@ -131,7 +131,7 @@ def test_contents_without_normals_to_be_put_on_are_refused_before_training(tmp_p
 
 
 @pytest.mark.slow
-def test_a_defect_that_training_has_not_seen_is_not_drawn_under_its_name(tmp_path):
+def test_a_defect_that_training_has_not_seen_is_not_drawn_under_its_name(run, tmp_path):
     data, product, (seen, unseen) = write("csv", tmp_path)
     header, *rows = data.read_text().splitlines()
     held = [row.endswith(unseen) or "/0." in row for row in rows]
@@ -141,20 +141,20 @@ def test_a_defect_that_training_has_not_seen_is_not_drawn_under_its_name(tmp_pat
     table = own_table(tmp_path / "own.yaml", product)
     table.write_text(table.read_text().replace("split: one_third", "split: official"))
     own = ("--data", data)
-    done = call("run", table, *own, "--preset", "smoke", "--out", tmp_path / "out")
-    assert done.returncode == 1, done.stderr  # a job failed
+    done = run("run", table, *own, "--preset", "smoke", "--out", tmp_path / "out")
+    assert done.code == 1, done.err  # a job failed
     cells = f"failed: sample Memoriser {product} seed 0: "
-    assert f"{cells}folder: no training image of '{unseen}'" in done.stderr
-    assert "fit Memoriser" not in done.stdout  # refused before its generators were trained
-    again = call("run", table, *own, "--preset", "smoke", "--out", tmp_path / "out")
-    assert again.returncode == 1, again.stderr
-    assert "fit Memoriser" not in again.stdout
+    assert f"{cells}folder: no training image of '{unseen}'" in done.err
+    assert "fit Memoriser" not in done.out  # refused before its generators were trained
+    again = run("run", table, *own, "--preset", "smoke", "--out", tmp_path / "out")
+    assert again.code == 1, again.err
+    assert "fit Memoriser" not in again.out
     official = ("--split", "official", "--size", "32", "--images", "4", "--batch", "2")
     small = ("--set", "base=4", "--set", "blocks=1", "--out", tmp_path / "fit")
-    done = call("fit", "dcdgan_c", "--dataset", "folder", *own, *official, *small)
-    assert done.returncode == 0, done.stderr
+    done = run("fit", "dcdgan_c", "--dataset", "folder", *own, *official, *small)
+    assert done.code == 0, done.err
     drawn = ("--label", unseen, "--out", tmp_path / "drawn")
-    done = call("sample", tmp_path / "fit/generator.ckpt", *drawn)
+    done = run("sample", tmp_path / "fit/generator.ckpt", *drawn)
     refused(done, f"was not trained on it; known: {seen}")
 
 
@@ -176,13 +176,13 @@ def test_another_label_in_the_users_table_is_another_job(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["mvtec", "flat", "csv"])
-def test_one_generator_learns_from_them(layout, tmp_path):
+def test_one_generator_learns_from_them(run, layout, tmp_path):
     data, product, defects = write(layout, tmp_path)
-    done = call(
+    done = run(
         "fit", "cutpaste_real", "--dataset", "folder", "--data", data, "--size", 32, "--images", 8,
         "--batch", 4, "--out", tmp_path / "fit",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     fit = next(
         json.loads(p.read_text())
         for p in tmp_path.glob("fit/jobs/*/result.json")
@@ -191,17 +191,17 @@ def test_one_generator_learns_from_them(layout, tmp_path):
     assert fit["label"] == f"fit cutpaste_real {product}"
     assert fit["counts"]["defective"] >= len(defects)
     checkpoint, normal = tmp_path / "fit" / "generator.ckpt", min(tmp_path.rglob("*.png"))
-    refused(call("sample", checkpoint, "--label", "hole", "--normal", normal), *defects)
+    refused(run("sample", checkpoint, "--label", "hole", "--normal", normal), *defects)
 
 
 @pytest.mark.slow
-def test_a_whole_table_runs_on_them(tmp_path):
+def test_a_whole_table_runs_on_them(run, tmp_path):
     data, product, _ = write("by defect", tmp_path)
     table = own_table(tmp_path / "own.yaml", product)
-    done = call(
+    done = run(
         "run", table, "--data", data, "--out", tmp_path / "out", "--only", "method=Memoriser"
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     with (tmp_path / "out" / "tiny" / "table1.smoke.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "Memoriser"]
     assert {row["status"] for row in rows} == {"ok"}
