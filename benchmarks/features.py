@@ -2,8 +2,8 @@
 
     python -m benchmarks.features --data DIR
 
-`DIR` holds the real sets that are there of `mtd` and `x_sdd`. Real images of one kind are divided into a reference and
-images that stand for a generator's; the latter are made worse in three steps, each in five ways. A score is right about
+`DIR` holds the real sets that are there of `mtd` (crops around defects) and `x_sdd`. Real images of one kind are divided, image
+by image, into a reference and images that stand for a generator's; the latter are made worse in three steps, in five ways. A score is right about
 a step if it calls the images worse than a step before. Writes `results/features/degradations.csv`: figures, no image.
 """
 
@@ -14,7 +14,7 @@ import csv
 import itertools
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ from defectbench.rng import numpy_rng
 SIDE = 96  # pixels
 POOL = 60  # images from which each draw takes N; two disjoint pools, and one of the wrong class
 N = 50
+TILES = (
+    ("Blowhole", "Break"),
+    "Uneven",
+)  # kinds of the magnetic tiles that are right, and the wrong one
 KINDS = 1  # classes of x_sdd that are looked at, the first by name; each image costs a quarter of a second of a core
 DRAWS = 10
 EXTRACTORS = ("lite0_imagenet", "vgg16_random_s0")
@@ -84,49 +88,71 @@ def decoded(path: Path) -> Pixels:
     return np.asarray(image, dtype=np.uint8)
 
 
-def halves(groups: list[list[Path]], seed: str) -> tuple[list[Path], list[Path]]:
-    """Two lists of POOL images; images of one group stay on one side."""
-    sides: tuple[list[Path], list[Path]] = ([], [])
-    for at in numpy_rng(0, "halves", seed).permutation(len(groups)):
-        side = min(sides, key=len)
-        side.extend(groups[at])
-    if min(map(len, sides)) < POOL:
-        raise SystemExit(f"{seed}: {sum(map(len, groups))} images; want two halves of {POOL}")
-    return sides[0][:POOL], sides[1][:POOL]
+def around_defect(path: Path, mask: Path) -> Pixels:
+    """The SIDE x SIDE pixels around the largest region of the mask, moved inside the image; all of an image that is smaller."""
+    image = decode_image(path)
+    regions, _ = ndimage.label(np.asarray(Image.open(mask).convert("L")) > 0)
+    largest = 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
+    window = []
+    for centre, length in zip(
+        ndimage.center_of_mass(regions == largest), image.shape[:2], strict=True
+    ):
+        first = int(np.clip(centre - SIDE / 2, 0, max(length - SIDE, 0)))
+        window.append(slice(first, first + SIDE))
+    cut = Image.fromarray(image[tuple(window)]).convert("RGB")
+    return np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def halves(images: list[Pixels], seed: str) -> tuple[list[Pixels], list[Pixels]]:
+    """Two lists of POOL images."""
+    if len(images) < 2 * POOL:
+        raise SystemExit(f"{seed}: {len(images)} images; want two halves of {POOL}")
+    order = numpy_rng(0, "halves", seed).permutation(len(images))
+    return [images[at] for at in order[:POOL]], [images[at] for at in order[POOL : 2 * POOL]]
+
+
+def tiles(root: Path) -> Iterator[tuple[str, str, list[Pixels], list[Pixels]]]:
+    """Crops around the defects of the magnetic tiles: two kinds, and another as the wrong class."""
+    dataset: Any = names.find("datasets", "mtd").load()()
+    table = dataset.scan(root).table
+    usable = [
+        len(d) == 1 and not empty
+        for d, empty in zip(table["defects"], table["mask_empty"], strict=True)
+    ]
+    table = table[usable]
+    kinds = [defects[0] for defects in table["defects"]]
+    right, wrong = TILES
+    yield (
+        "+".join(right),
+        wrong,
+        *(
+            [
+                around_defect(root / image, root / mask)
+                for image, mask, kind in zip(table["image"], table["mask"], kinds, strict=True)
+                if kind in some
+            ]
+            for some in (right, (wrong,))
+        ),
+    )
+
+
+def steel(root: Path) -> Iterator[tuple[str, str, list[Pixels], list[Pixels]]]:
+    """Images of a class of X-SDD, and of the next class as the wrong one."""
+    folders = [path for path in sorted(root.rglob("*")) if path.is_dir()]
+    files = {folder: [p for p in sorted(folder.iterdir()) if p.is_file()] for folder in folders}
+    large = [folder for folder, images in files.items() if len(images) >= 2 * POOL]
+    for right, wrong in itertools.pairwise(large[: KINDS + 1]):
+        yield right.name, wrong.name, [*map(decoded, files[right])], [*map(decoded, files[wrong])]
 
 
 def settings(data: Path) -> list[Setting]:
     """The kinds of images that are there."""
-    found: list[tuple[str, str, str, list[list[Path]], list[list[Path]]]] = []
-    if (data / "mtd").is_dir():
-        dataset: Any = names.find("datasets", "mtd").load()()
-        table = dataset.scan(data / "mtd").table
-        table = table[[len(defects) == 1 for defects in table["defects"]]]
-        kinds = [names_[0] for names_ in table["defects"]]
-        for right, wrong in (({"Blowhole", "Break"}, {"Uneven"}),):
-            picked = []
-            for some in (right, wrong):
-                rows = table[[kind in some for kind in kinds]]
-                paths = [data / "mtd" / image for image in rows["image"]]
-                groups: dict[str, list[Path]] = {}
-                for group, path in zip(rows["group"], paths, strict=True):
-                    groups.setdefault(group, []).append(path)
-                picked.append(list(groups.values()))
-            found.append(("mtd", "+".join(sorted(right)), "+".join(wrong), *picked))
-    if (data / "x_sdd").is_dir():
-        folders = [path for path in sorted((data / "x_sdd").rglob("*")) if path.is_dir()]
-        images = {
-            folder.name: [[path] for path in sorted(folder.iterdir()) if path.is_file()]
-            for folder in folders
-        }
-        large = [name for name, files in images.items() if len(files) >= 2 * POOL]
-        for right, wrong in itertools.pairwise(large[: KINDS + 1]):
-            found.append(("x_sdd", right, wrong, images[right], images[wrong]))
     made = []
-    for dataset, right, wrong, ours, theirs in found:
-        sides = *halves(ours, right), [path for group in theirs for path in group][:POOL]
-        pools = [np.stack([decoded(path) for path in side]) for side in sides]
-        made.append(Setting(dataset, right, wrong, *pools))
+    for name, read in (("mtd", tiles), ("x_sdd", steel)):
+        if (data / name).is_dir():
+            for right, wrong, ours, theirs in read(data / name):
+                sides = *halves(ours, right), theirs[:POOL]
+                made.append(Setting(name, right, wrong, *map(np.stack, sides)))
     return made
 
 
