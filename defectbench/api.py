@@ -376,7 +376,7 @@ class FittedGenerator:
 
     def __init__(self, path: str | Path) -> None:
         """Read the checkpoint `path`."""
-        from defectbench.stages.loading import read_checkpoint
+        from defectbench.stages.checkpoints import read_checkpoint
 
         self.path = Path(path)
         content = read_checkpoint(self.path)

@@ -19,7 +19,7 @@ from defectbench.data.cache.prepared import Prepared
 from defectbench.imaging.grid import grid
 from defectbench.imaging.masks import outline
 from defectbench.single.generate import Wish, draw
-from defectbench.stages.loading import load_generator, read_checkpoint
+from defectbench.stages.checkpoints import load_generator, read_checkpoint
 
 PICTURES = Path(__file__).resolve().parent / "pictures" / "gallery"
 COLUMNS = 8

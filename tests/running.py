@@ -124,6 +124,5 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of the tiny table, run once, inline."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.yaml").write_text(TABLE)
-    done = call("run", folder / "tiny.yaml", "--out", folder / "out")
-    assert done.returncode == 0, done.stderr + done.stdout
+    run_here(folder / "tiny.yaml", folder / "out")
     return folder / "out"

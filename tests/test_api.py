@@ -14,7 +14,7 @@ import torch
 import defectbench
 from defectbench.config import UserError
 from defectbench.generators.star_gan import StarGan
-from defectbench.stages.training import save_generator
+from defectbench.stages.checkpoints import save_generator
 from tests.generators.short_training import DEFECTS, build
 from tests.trees import noise, save
 

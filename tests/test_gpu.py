@@ -10,8 +10,8 @@ import torch
 
 from defectbench.machine import Machine
 from defectbench.rng import torch_rng
-from defectbench.stages.loading import load_generator
-from defectbench.stages.training import fit_generator, save_generator
+from defectbench.stages.checkpoints import load_generator, save_generator
+from defectbench.stages.training import fit_generator
 from tests.generators.test_contract import BATCH, GENERATORS, LEARNING, ask, build, data_for
 from tests.running import TABLE, call
 

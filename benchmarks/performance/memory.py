@@ -95,7 +95,7 @@ from defectbench.data.streams.module import ImageSet, View
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context
 from defectbench.stages.sample import sample
-from defectbench.stages.training import save_generator
+from defectbench.stages.checkpoints import save_generator
 from defectbench.store.jobs import Store
 real = Prepared.open(folder / "cache")
 store = Store(folder / "jobs")

@@ -100,6 +100,12 @@ class Generator(LightningModule, ABC):
         self.clock = Clock()
         self.losses: dict[str, Tensor] = {}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a generator that claims to learn and cannot."""
+        super().__init_subclass__(**options)
+        if cls.learns and cls.training_step is Generator.training_step:
+            raise TypeError(f"{cls.__name__}: learns, so it must define training_step")
+
     @property
     def called(self) -> str:
         """Its public name, which is its file's."""
@@ -124,9 +130,9 @@ class Generator(LightningModule, ABC):
         """Prepare the networks for a stage, e.g. freeze a backbone; called again on resume."""
         return
 
-    @abstractmethod
     def training_step(self, batch: TrainBatch, step: int) -> Tensor | None:
-        """Learn from one batch, all players once; manual optimisation by `Turns`."""
+        """Learn from one batch, all players once; manual optimisation by `Turns`. Only of a generator that learns."""
+        raise NotImplementedError
 
     @abstractmethod
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 
-from defectbench.batch import Request, Sample, TrainBatch
+from defectbench.batch import Request, Sample
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.objects import object_area
@@ -93,10 +93,6 @@ class CutPaste(Generator):
         self.area = float(area[0]), float(area[1])
         self.scar_width = float(scar_width[0]), float(scar_width[1])
         self.scar_length = float(scar_length[0]), float(scar_length[1])
-
-    def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Learn nothing."""
-        return
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Paste one piece per row onto `request["normal"]`; the mask holds the pasted pixels."""

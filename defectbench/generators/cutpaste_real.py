@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from defectbench.batch import Batch, Request, Sample, TrainBatch, index_batch, to_float, to_uint8
+from defectbench.batch import Batch, Request, Sample, index_batch, to_float, to_uint8
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.blending import distance_weights, improved_poisson_blend
@@ -82,10 +82,6 @@ class CutPasteReal(Generator):
         if not masked.any():
             raise UserError("cutpaste_real: no training defect has a mask; it needs pixel masks")
         self.memory.keep(index_batch(defect, masked))
-
-    def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Learn nothing."""
-        return
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Paste one real defect per row onto `request["normal"]`; the mask is where its pixels landed."""

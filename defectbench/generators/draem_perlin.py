@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from defectbench.batch import Batch, Request, Sample, TrainBatch, index_batch
+from defectbench.batch import Batch, Request, Sample, index_batch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.foreign_texture import foreign_texture
@@ -89,10 +89,6 @@ class DraemPerlin(Generator):
         count = len(normal["image"])
         rows = torch.linspace(0, count - 1, min(count, self.remember)).round().long()
         self.memory.keep(index_batch(normal, rows))
-
-    def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Learn nothing."""
-        return
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Paint on `request["normal"]`; the mask is where the noise exceeds the threshold."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from defectbench.batch import Batch, Request, Sample, TrainBatch
+from defectbench.batch import Batch, Request, Sample
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.nn.training.memory import ImageMemory
 
@@ -33,10 +33,6 @@ class Memoriser(Generator):
     def observe(self, defect: Batch, normal: Batch) -> None:
         """Remember all training defect images."""
         self.memory.keep(defect)
-
-    def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Learn nothing."""
-        return
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Replay one image per row: the nearest label first, then the product, then chance."""

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from defectbench.batch import Batch, Request, Sample, TrainBatch, index_batch
+from defectbench.batch import Batch, Request, Sample, index_batch
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.imaging.blending import mixed_poisson_blend, poisson_blend
@@ -106,10 +106,6 @@ class NSA(Generator):
         count = len(normal["image"])
         rows = torch.linspace(0, count - 1, min(count, self.remember)).round().long()
         self.memory.keep(index_batch(normal, rows))
-
-    def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Learn nothing."""
-        return
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Blend patches into `request["normal"]`; the mask is where that changed the image."""

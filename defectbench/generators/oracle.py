@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from defectbench.batch import Request, Sample, TrainBatch, to_float
+from defectbench.batch import Request, Sample, to_float
 from defectbench.config import UserError
 from defectbench.generators.base import Generator, MaskSource
 from defectbench.standin import drawing as drawings
@@ -53,10 +53,6 @@ class Oracle(Generator):
         self.save_hyperparameters()
         super().__init__(size=size, defects=defects, products=products)
         self.drawings = tuple(_drawing(product, drawn_as or {}) for product in self.products)
-
-    def training_step(self, batch: TrainBatch, step: int) -> None:
-        """Learn nothing."""
-        return
 
     def synthesise(self, request: Request, rng: torch.Generator) -> Sample:
         """Draw a fresh product and paint the asked defects on it; without a label it stays normal."""

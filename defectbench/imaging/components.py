@@ -1,4 +1,4 @@
-"""Connected components of masks, and the forms that labels take: boxes, polygons, run lengths."""
+"""Connected components of masks, and the forms that labels take: boxes, run lengths."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.measure import approximate_polygon
 
 Mask = npt.NDArray[np.bool_]
-Points = npt.NDArray[np.float64]
-
-# Directions of travel along pixel edges as (dy, dx), each the right turn of the one before.
-TURNS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 
 class Box(NamedTuple):
@@ -101,73 +96,6 @@ def boxes(mask: Mask, min_area: int = 1) -> list[Box]:
     ]
 
 
-def polygons(mask: Mask, min_area: int = 1, *, tolerance: float = 0.0) -> list[Points]:
-    """Return the outer contour of each 8-connected component.
-
-    Contours run clockwise along pixel edges: the pixel (x, y) is the square from (x, y) to
-    (x + 1, y + 1), so one pixel has four corners and a polygon's area is its component's. Holes
-    are filled, since label formats made of polygons have none; `encode_rle` is exact. Where two
-    pixels touch by a corner the contour passes that corner twice.
-
-    Args:
-        mask: (H, W).
-        min_area: pixels of the smallest component reported.
-        tolerance: distance in pixels by which a point may lie off a simplified contour
-            (Douglas and Peucker 1973). A contour that this reduces to fewer than three points
-            becomes the corners of its box.
-
-    Returns:
-        One (P, 2) array of x, y per component, P >= 3, the first point not repeated.
-
-    Raises:
-        ValueError: the mask is not (H, W) bool, or the tolerance is negative.
-    """
-    if tolerance < 0:
-        raise ValueError(f"tolerance is {tolerance}; wants pixels, 0 or more")
-    labels, _ = label_components(mask)
-    contours = []
-    for index, box in enumerate(ndimage.find_objects(labels), start=1):
-        component = labels[box] == index
-        if np.count_nonzero(component) < min_area:
-            continue
-        contour = _outer_contour(component)
-        if tolerance > 0:
-            contour = _simplify(contour, tolerance)
-        contours.append(contour + np.array([box[1].start, box[0].start]))
-    return contours
-
-
-def _outer_contour(component: Mask) -> Points:
-    """Walk round a component with its pixels on the right hand; return the corners as (x, y)."""
-    grid = np.pad(component, 1).tolist()  # corner (y, x) has pixel [y + 1][x + 1] below right
-    start = (0, component[0].tolist().index(True))  # the left end of the topmost row
-    (y, x), heading = start, 0
-    corners = []
-    while True:
-        dy, dx = TURNS[heading]
-        y, x = y + dy, x + dx
-        # Pixels ahead of the corner, to the left and to the right of the heading.
-        left = grid[y + (dy - dx + 1) // 2][x + (dx + dy + 1) // 2]
-        right = grid[y + (dy + dx + 1) // 2][x + (dx - dy + 1) // 2]
-        if left or not right:
-            corners.append((x, y))
-            heading = (heading - 1 if left else heading + 1) % 4
-        if (y, x) == start and heading == 0:
-            return np.array(corners, dtype=np.float64)
-
-
-def _simplify(contour: Points, tolerance: float) -> Points:
-    """Thin out a closed contour, starting at a point that is certain to stay."""
-    farthest = int(np.argmax(((contour - contour[0]) ** 2).sum(axis=1)))
-    halves = [contour[: farthest + 1], np.concatenate([contour[farthest:], contour[:1]])]
-    kept = [approximate_polygon(half, tolerance)[:-1] for half in halves]
-    thinned: Points = np.concatenate(kept)
-    if len(thinned) < 3:
-        (x0, y0), (x1, y1) = contour.min(axis=0), contour.max(axis=0)
-        return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-    return thinned
-
-
 def encode_rle(mask: Mask) -> Rle:
     """Encode a mask as COCO's uncompressed run lengths, exactly.
 
@@ -186,26 +114,3 @@ def encode_rle(mask: Mask) -> Rle:
     turns = np.flatnonzero(np.diff(pixels))
     counts = np.diff(turns, prepend=0, append=mask.size).tolist()
     return {"size": [int(side) for side in mask.shape], "counts": counts}
-
-
-def decode_rle(rle: Rle) -> Mask:
-    """Decode COCO's uncompressed run lengths.
-
-    Args:
-        rle: as of `encode_rle`.
-
-    Returns:
-        (H, W) mask.
-
-    Raises:
-        ValueError: a count is negative, or the counts do not add up to the size.
-    """
-    height, width = rle["size"]
-    counts = np.asarray(rle["counts"], dtype=np.int64)
-    if (counts < 0).any() or counts.sum() != height * width:
-        raise ValueError(
-            f"counts add up to {counts.sum()} with minimum {counts.min(initial=0)}; wants "
-            f"{height * width} pixels for the size {rle['size']} and no negative count"
-        )
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape(height, width, order="F")

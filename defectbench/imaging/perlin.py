@@ -1,4 +1,4 @@
-"""Perlin's gradient noise, once and summed over octaves (Perlin 1985, 2002)."""
+"""Perlin's gradient noise (Perlin 1985, 2002)."""
 
 from __future__ import annotations
 
@@ -49,42 +49,6 @@ def perlin(
     # Unit gradients reach sqrt(1/2) at most, in the middle of a cell.
     noise: Noise = np.sqrt(2) * (upper * (1 - fade_down) + lower * fade_down)
     return noise
-
-
-def fractal(
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    scale: float | tuple[float, float],
-    *,
-    octaves: int = 4,
-    persistence: float = 0.5,
-    lacunarity: float = 2.0,
-) -> Noise:
-    """Return a sum of Perlin noises, each finer and weaker than the one before.
-
-    Args:
-        rng: source of the gradients.
-        shape: H, W in pixels.
-        scale: lattice cells of the coarsest octave, as in `perlin`.
-        octaves: number of noises, 1 or more.
-        persistence: amplitude of an octave relative to the one before.
-        lacunarity: lattice cells of an octave relative to the one before.
-
-    Returns:
-        (H, W) in [-1, 1]; the amplitudes are scaled to add up to 1.
-
-    Raises:
-        ValueError: there is no octave, or a scale is not positive.
-    """
-    if octaves < 1:
-        raise ValueError(f"octaves is {octaves}; wants 1 or more")
-    rows, columns = scale if isinstance(scale, tuple) else (scale, scale)
-    total, amplitudes = np.zeros(shape), 0.0
-    for octave in range(octaves):
-        finer = lacunarity**octave
-        total += persistence**octave * perlin(rng, shape, (rows * finer, columns * finer))
-        amplitudes += persistence**octave
-    return total / amplitudes
 
 
 def _split(position: Noise) -> tuple[npt.NDArray[np.intp], Noise]:

@@ -82,7 +82,7 @@ def draw_images(checkpoint: Path, wish: Wish) -> Drawing:
 def _begin(checkpoint: Path, wish: Wish) -> tuple[Order, Any, Iterator[Drawn]]:
     """Check a request; give it, its generator, and the images, which are drawn when they are asked for, `AT_ONCE` at a time."""
     from defectbench.data.streams.module import View
-    from defectbench.stages.loading import load_generator, read_checkpoint
+    from defectbench.stages.checkpoints import load_generator, read_checkpoint
 
     content = read_checkpoint(checkpoint)
     order = take_order(content, wish)

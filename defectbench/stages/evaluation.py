@@ -15,6 +15,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from defectbench.data.streams.module import DefectData, ImageSet, batches, tensor_tree
 from defectbench.machine import Machine
+from defectbench.stages.checkpoints import save_plain
 from defectbench.stages.training import (
     CURVES,
     LAST,
@@ -27,7 +28,6 @@ from defectbench.stages.training import (
     read_reached,
     restore_files,
     save_last,
-    save_plain,
     seed_step,
     train,
 )

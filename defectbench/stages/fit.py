@@ -39,13 +39,13 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         contents_background,
     )
     from defectbench.machine import Machine
+    from defectbench.stages.checkpoints import save_generator
     from defectbench.stages.fit_checks import check_fit, trained_labels
     from defectbench.stages.training import (
         LAST,
         fit_generator,
         initialised,
         read_reached,
-        save_generator,
     )
 
     machine = Machine(**context.machine)
@@ -123,7 +123,7 @@ def _save_shared(last: Path, path: Path) -> None:
     """Keep weights and clock of the last checkpoint, without its optimisers."""
     import torch
 
-    from defectbench.stages.training import save_plain
+    from defectbench.stages.checkpoints import save_plain
 
     content = torch.load(last, map_location="cpu", weights_only=True)
     save_plain({key: content[key] for key in ("state_dict", "callbacks") if key in content}, path)

@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from defectbench import names
 from defectbench.batch import to_float
-from defectbench.config import UserError
-from defectbench.stages.training import save_plain
 
 if TYPE_CHECKING:
     from defectbench.features.images import Pixels
     from defectbench.metrics.base import Floats
     from defectbench.tasks.base import Task
 
-WEIGHTS = "task.ckpt"
 BATCH = 16  # images per forward pass
-
-
-def save_task(task: Task, name: str, path: Path) -> None:
-    """Write a trained task: plain values and tensors only, whole or not at all."""
-    arguments = json.loads(json.dumps(dict(task.hparams)))
-    state = {k: v.cpu() if torch.is_tensor(v) else v for k, v in task.state_dict().items()}
-    save_plain({"task": name, "arguments": arguments, "state_dict": state}, path)
-
-
-def load_task(folder: Path) -> Task:
-    """Build the task that a task job of the arm `raw` left, in evaluation mode.
-
-    Raises:
-        UserError: the job left no weights.
-    """
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise UserError(
-            f"{path}: not there, as this job was done before mask scores looked through it; delete "
-            f"{folder} and run again with --retry"
-        )
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    task: Task = names.find("tasks", content["task"], str(path)).load()(**content["arguments"])
-    task.load_state_dict(content["state_dict"])
-    task.eval()
-    return task
 
 
 class Inspector:

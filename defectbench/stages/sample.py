@@ -33,8 +33,8 @@ def sample(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.streams.restored import FOLDER as RESTORED
     from defectbench.data.streams.synthetic import requests, synthetic_manifest, write_images
     from defectbench.machine import Machine
+    from defectbench.stages.checkpoints import load_generator
     from defectbench.stages.context import JobFailed
-    from defectbench.stages.loading import load_generator
 
     spec, store = job.spec, context.store
     real, learned = sides(job, store)

@@ -158,8 +158,9 @@ def _values(
     if not metrics:
         return {}
     from defectbench.metrics import mask_scores
+    from defectbench.stages.checkpoints import load_task
     from defectbench.stages.image_values import image_values
-    from defectbench.stages.inspector import Inspector, load_task
+    from defectbench.stages.inspector import Inspector
 
     inspector = None
     if "inspector" in job.parents:

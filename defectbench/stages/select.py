@@ -115,7 +115,8 @@ def _inspector(job: Job, context: Context) -> Any:
     if "inspector" not in job.parents:
         return None
     from defectbench.machine import Machine
-    from defectbench.stages.inspector import Inspector, load_task
+    from defectbench.stages.checkpoints import load_task
+    from defectbench.stages.inspector import Inspector
 
     device = "cuda" if Machine(**context.machine).on_cuda else "cpu"
     return Inspector(load_task(context.store.folder(job.parents["inspector"])), device)

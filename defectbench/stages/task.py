@@ -22,9 +22,9 @@ def train_and_test(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     from defectbench.data.streams.module import DefectData, ImageSet, Stream
     from defectbench.data.streams.restored import open_restored
     from defectbench.machine import Machine
+    from defectbench.stages.checkpoints import WEIGHTS, save_task
     from defectbench.stages.evaluation import plain, train_task
     from defectbench.stages.fit_checks import check_task
-    from defectbench.stages.inspector import WEIGHTS, save_task
     from defectbench.stages.prepare import scan_images
     from defectbench.stages.training import initialised
 

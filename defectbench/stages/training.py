@@ -7,10 +7,9 @@ rank) and can be killed at any moment: resumed from `last.ckpt` it ends with bit
 from __future__ import annotations
 
 import csv
-import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from defectbench.generators.base import Generator
 from defectbench.machine import Machine
 from defectbench.rng import derive
 from defectbench.stages import lifeline
-from defectbench.stages.loading import NOT_A_CHECKPOINT
+from defectbench.stages.checkpoints import NOT_A_CHECKPOINT
 from defectbench.stages.surroundings import alone, environment_of, leave_signals
 
 CURVES = "losses.csv"
@@ -448,34 +447,3 @@ def fit_generator(
     check_finite(generator)
     generator.eval()
     return generator
-
-
-def save_generator(
-    generator: Generator,
-    name: str,
-    path: Path,
-    view: Mapping[str, Any] | None = None,
-    trained: Sequence[str] | None = None,
-) -> None:
-    """Write what sampling needs: name, arguments, view, the labels it was trained on, weights; no optimiser.
-
-    The arguments go through JSON, so that only plain values can get in.
-    """
-    arguments = json.loads(json.dumps(dict(generator.hparams)))
-    content = {
-        "generator": name,
-        "revision": generator.revision,
-        "arguments": arguments,
-        "view": dict(view or {"name": "full", "background": 0, "dilate": 0}),
-        "trained": list(generator.defects if trained is None else trained),
-        "state_dict": {
-            k: v.cpu() if torch.is_tensor(v) else v for k, v in generator.state_dict().items()
-        },
-    }
-    save_plain(content, path)
-
-
-def save_plain(content: Mapping[str, Any], path: Path) -> None:
-    """Write plain values and tensors whole or not at all; the bytes do not depend on the file's name."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(dict(content), file)

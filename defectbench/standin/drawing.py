@@ -78,7 +78,7 @@ def add(product: str, defect: str, image: Image, rng: np.random.Generator) -> tu
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image is {image.dtype} {image.shape}; want uint8 (H, W, 3)")
     row = _PRODUCTS[product]
-    region = foreground(image, filled=not row.hollow) if row.part else None
+    region = foreground(image) if row.part else None
     for _ in range(_ATTEMPTS):
         canvas = Canvas(image, region)
         row.defects[defect](canvas, rng)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from defectbench.data.files.scanning import GOOD
 from defectbench.datasets.mvtec_ad import MVTecAD
 from defectbench.standin import writing
@@ -25,8 +27,7 @@ def write(out: Path, order: Order) -> None:
     chosen = order.products or ()
     for product in chosen:
         folder = out / product
-
-        shown = writing.grey if product in GREY else writing.coloured
+        shown = writing.grey if product in GREY else np.asarray
         for split, count in (("train", normals), ("test", writing.held_out(normals))):
             for i in range(count):
                 rng = writing.stream(seed, MVTecAD.folder, product, split, i)

@@ -1,11 +1,11 @@
-"""Pictures and defects as data: solid parts on a ground, and marks on them, each a row of numbers.
+"""Pictures and defects as data: solid parts on a ground, and marks on them, each a few numbers.
 
-Lengths are fractions of the shorter image side; places are (y, x) from the middle of the picture, as in `scene`.
+Lengths are fractions of the shorter image side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,35 +17,19 @@ from defectbench.standin.textures.noise import (
     Colour,
     Field,
     Shape,
-    cells,
-    coordinates,
     light,
-    side,
     smooth,
     tint,
     white,
 )
-from defectbench.standin.textures.scene import Scene, blank, lit
+from defectbench.standin.textures.scene import Scene, lit, over
 
 Range = tuple[float, float]
-Place = tuple[float, float]
 Painting = Callable[[Canvas, np.random.Generator], None]
 """Draws one occurrence of a defect."""
 Kind = Literal[
     "scratch", "crack", "hole", "stain", "paint", "strand", "chip", "abrasion", "push", "shards", "smear", "bite"
 ]  # fmt: skip
-CENTRE = ((0.0, 0.0),)
-
-
-def lattice(rows: Sequence[float], columns: Sequence[float]) -> tuple[Place, ...]:
-    """Every pair of a row and a column."""
-    return tuple((y, x) for y in rows for x in columns)
-
-
-def ring(count: int, radius: float, first: float = 0.0) -> tuple[Place, ...]:
-    """`count` places on a circle, from the angle `first` (radians, 0 = right)."""
-    angles = [first + 2 * np.pi * k / count for k in range(count)]
-    return tuple((float(radius * np.sin(a)), float(radius * np.cos(a))) for a in angles)
 
 
 @dataclass(frozen=True)
@@ -54,111 +38,72 @@ class Ground:
 
     Attributes:
         colour: mean colour, grey levels.
-        noise: smooth fields: (vertical length, horizontal length, grey levels) each.
-        waves: (periods downwards, periods to the right, grey levels, sharpness) each; sharp waves are thin bright lines.
-        cells: scattered cells: (count per side, grey levels from their borders to their middles).
+        noise: a smooth field: vertical length, horizontal length, grey levels.
         grain: noise of single pixels, grey levels.
         light: strength of uneven light.
     """
 
     colour: Colour
-    noise: tuple[tuple[float, float, float], ...] = ()
-    waves: tuple[tuple[float, float, float, float], ...] = ()
-    cells: tuple[float, float] | None = None
+    noise: tuple[float, float, float] | None = None
     grain: float = 3.0
     light: float = 0.06
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Field:
         """Draw it: (H, W, 3) in [0, 255]."""
-        y, x = coordinates(shape)
         tone = np.float32(self.grain) * white(shape, rng)
-        for down, right, levels in self.noise:
+        if self.noise:
+            down, right, levels = self.noise
             tone = tone + np.float32(levels) * smooth(shape, rng, (down, right))
-        for down, right, levels, sharp in self.waves:
-            fit = min(1.0, side(shape) / 5 / float(np.hypot(down, right)))  # periods of 5 pixels
-            phase = 2 * np.pi * fit * (down * y + right * x) + rng.uniform(0, 2 * np.pi)
-            phase = phase + 0.35 * smooth(shape, rng, 0.3)
-            tone = tone + np.float32(levels) * (2 * (0.5 + 0.5 * np.sin(phase)) ** sharp - 1)
-        if self.cells:
-            count, levels = self.cells
-            near, _ = cells(shape, rng, 1 / min(count, side(shape) / 4))
-            tone = tone + np.float32(levels) * (1 - 2 * np.minimum(near, 1))
         colours = np.asarray(self.colour, np.float32) + tone[..., None]
         return np.asarray(colours * light(shape, rng, self.light)[..., None], np.float32)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A solid piece, or several alike.
+    """A solid piece in the middle of a picture.
 
     Attributes:
         size: half height and half width.
-        colours: one of them is chosen for all pieces of a picture.
-        places: where pieces lie.
+        colour: of it.
         power: exponent of the outline: 1 rhombus, 2 ellipse, 8 nearly a rectangle.
-        sides: of a regular polygon instead.
         inner: share of the outline that is open.
-        bend: how far the ends are bent down, as a share of the half width.
-        turn: radians, clockwise.
-        spin: a further random turn, up to so many radians either way.
-        stray: standard deviation of a piece's place.
+        spin: a random turn, up to so many radians either way.
         ribs: dark stripes across the half width.
-        rounding: share of the shorter half over which the edge is rounded; 0 is flat.
+        rounding: share of the shorter half over which the edge is rounded.
         shadow: strength of the shadow around it.
-        opacity: 1 hides what lies below.
     """
 
     size: tuple[float, float]
-    colours: tuple[Colour, ...]
-    places: tuple[Place, ...] = CENTRE
+    colour: Colour
     power: float = 2.0
-    sides: int = 0
     inner: float = 0.0
-    bend: float = 0.0
-    turn: float = 0.0
     spin: float = 0.0
-    stray: float = 0.0
     ribs: float = 0.0
     rounding: float = 0.5
     shadow: float = 0.0
-    opacity: float = 1.0
 
     def draw(self, scene: Scene, rng: np.random.Generator) -> None:
-        """Draw every piece into a scene."""
-        colour = self.colours[rng.integers(len(self.colours))]
+        """Draw it into a scene."""
+        rng.integers(1)  # keeps the numbers that follow as they were
         reach = 1.2 * float(np.hypot(*self.size)) + 0.02
-        for y, x in self.places:
-            away = rng.normal(0, self.stray, 2) if self.stray else (0.0, 0.0)
-            turn = self.turn + self.spin * rng.uniform(-1, 1)
-            window = scene.at(y + away[0], x + away[1], reach, turn)
-            if min(window.shape) < 2:
-                continue
-            depth = self.depth(window)
-            if self.shadow:
-                window.shadow(depth, self.shadow, 0.025)
-            tone = 1 + 0.03 * smooth(window.shape, rng, 0.1)
-            if self.rounding:
-                tone = tone * lit(depth, scene.unit, self.rounding * min(self.size), 0.5)
-            if self.ribs:
-                period = 2 * np.pi * self.ribs / self.size[1]
-                tone = tone * (0.8 + 0.2 * np.sin(period * (window.x + 0.4 * window.y)))
-            window.fill(depth, tint(np.asarray(tone, np.float32), colour), self.opacity)
+        window = scene.at(0.0, 0.0, reach, self.spin * rng.uniform(-1, 1))
+        depth = self.depth(window)
+        if self.shadow:
+            window.shadow(depth, self.shadow, 0.025)
+        tone = 1 + 0.03 * smooth(window.shape, rng, 0.1)
+        tone = tone * lit(depth, scene.unit, self.rounding * min(self.size), 0.5)
+        if self.ribs:
+            period = 2 * np.pi * self.ribs / self.size[1]
+            tone = tone * (0.8 + 0.2 * np.sin(period * (window.x + 0.4 * window.y)))
+        window.fill(depth, tint(np.asarray(tone, np.float32), self.colour))
 
     def depth(self, scene: Scene) -> Field:
         """Depth inside the outline around the middle of a scene; about exact near the edge."""
         height, width = self.size
-        y, x = scene.y, scene.x
-        if self.bend:
-            y = y - np.float32(self.bend * width) * ((x / np.float32(width)) ** 2 - 0.4)
-        v, u = np.abs(y) / np.float32(height), np.abs(x) / np.float32(width)
-        if self.sides:
-            turns = 2 * np.pi * np.arange(self.sides) / self.sides
-            r = np.maximum.reduce([(y * np.sin(a) + x * np.cos(a)) / height for a in turns])
-            slope = np.full_like(r, 1 / height)
-        else:
-            r = np.maximum((v**self.power + u**self.power) ** (1 / self.power), 1e-4)
-            p = self.power - 1
-            slope = np.maximum(np.hypot((v / r) ** p / height, (u / r) ** p / width), 1e-4)
+        v, u = np.abs(scene.y) / np.float32(height), np.abs(scene.x) / np.float32(width)
+        r = np.maximum((v**self.power + u**self.power) ** (1 / self.power), 1e-4)
+        p = self.power - 1
+        slope = np.maximum(np.hypot((v / r) ** p / height, (u / r) ** p / width), 1e-4)
         inside = (1 - r) / slope
         if self.inner:
             inside = np.minimum(inside, (r - self.inner) / slope)
@@ -183,11 +128,12 @@ class Picture:
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> Field:
         """Draw it: (H, W, 3) in [0, 255]."""
-        scene = blank(shape, self.ground(shape, rng))
-        whole = scene.near(rng, self.spread, 4.0, self.turn * rng.uniform(-1, 1))
+        picture = self.ground(shape, rng)
+        turn, place = self.turn * rng.uniform(-1, 1), rng.normal(0, self.spread, 2)
+        whole = over(picture).at(place[0], place[1], 4.0, turn)
         for part in self.parts:
             part.draw(whole, rng)
-        return scene.picture
+        return picture
 
 
 @dataclass(frozen=True)
@@ -201,8 +147,7 @@ class Mark:
         width: of a line; of `push`: how far the middle is moved.
         aspect: least and greatest length over breadth of a patch.
         times: least and greatest number of marks.
-        at: one of these places is chosen; any place on the part by default.
-        rim: on the outline of the part instead.
+        rim: on the outline of the part instead of anywhere on it.
         loose: may reach beyond the part.
     """
 
@@ -212,13 +157,13 @@ class Mark:
     width: float = 0.012
     aspect: Range = (1.0, 1.8)
     times: tuple[int, int] = (1, 1)
-    at: tuple[Place, ...] = ()
     rim: bool = False
     loose: bool = False
 
     def __call__(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Paint it."""
-        where = self._place(canvas, rng)
+        margin = 0.15 if canvas.region is None else 0.03
+        where = canvas.rim(rng) if self.rim else canvas.place(rng, margin)
         colour = self.colours[rng.integers(len(self.colours))]
         if self.loose:
             canvas.region = None
@@ -228,7 +173,7 @@ class Mark:
             self._paint(canvas, rng, near, rng.uniform(*self.size), colour)
 
     def _paint(
-        self, canvas: Canvas, rng: np.random.Generator, at: Place, size: float, colour: Colour
+        self, canvas: Canvas, rng: np.random.Generator, at: marks.Point, size: float, colour: Colour
     ) -> None:
         aspect, angle = rng.uniform(*self.aspect), rng.uniform(0, 2 * np.pi)
         match self.kind:
@@ -262,43 +207,3 @@ class Mark:
                 depth = shapes.blob(canvas.shape, at, pixels, rng, 0.3, aspect, angle)
                 canvas.shade(shapes.soft(depth + max(0.14 * pixels, 1.0)), colour)
                 canvas.cover(shapes.soft(depth), canvas.ground(rng))
-
-    def _place(self, canvas: Canvas, rng: np.random.Generator) -> Place:
-        if self.rim:
-            return canvas.rim(rng)
-        if not self.at:
-            return canvas.place(rng, 0.15 if canvas.region is None else 0.03)
-        y, x = self.at[rng.integers(len(self.at))]
-        return canvas.at(y + rng.normal(0, 0.008), x + rng.normal(0, 0.008))
-
-
-@dataclass(frozen=True)
-class Put:
-    """Parts drawn over the picture at one of some places: a part missing (in the colour below it), exchanged, added or moved."""
-
-    parts: tuple[Part, ...]
-    at: tuple[Place, ...] = CENTRE
-
-    def __call__(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Paint it."""
-        scene = canvas.scene()
-        y, x = self.at[rng.integers(len(self.at))]
-        for part in self.parts:
-            part.draw(scene.at(y, x, 4.0), rng)
-        canvas.region = None
-        canvas.replace(scene.picture, 16.0, 0.02)
-
-
-def any_of(*paintings: Painting) -> Painting:
-    """A defect that looks like one of several, by chance."""
-    return lambda canvas, rng: paintings[rng.integers(len(paintings))](canvas, rng)
-
-
-def all_of(*paintings: Painting) -> Painting:
-    """Several defects at once."""
-
-    def paint(canvas: Canvas, rng: np.random.Generator) -> None:
-        for painting in paintings:
-            painting(canvas, rng)
-
-    return paint

@@ -111,11 +111,6 @@ def defective(
     raise UserError(f"stand-in: {trouble}")
 
 
-def coloured(image: Pixels) -> Pixels:
-    """Leave an image as it is; the counterpart of `grey`."""
-    return image
-
-
 def grey(image: Pixels) -> Pixels:
     """Reduce (H, W, 3) to one channel, (H, W), for datasets of mode L."""
     return np.asarray(Image.fromarray(image).convert("L"), dtype=np.uint8)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import pytest
-
-from defectbench.data.cache import prepare as preparing
 from defectbench.data.cache.prepared import Prepared
 from tests.cli.conftest import fingerprint
 from tests.conftest import Run
@@ -28,24 +24,6 @@ def test_a_cache_is_made_once(run: Run, data: Path, tmp_path: Path) -> None:
     assert run(*command).json["made"] is False
     assert "nothing to do" in run(*command[:-1]).out
     assert fingerprint(data) == before
-
-
-def test_an_interrupted_run_is_continued(
-    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preparing, "CHUNK", 4)
-    decode, left = preparing.decode_image, iter(range(9))
-
-    def stop_at_the_tenth(path: Path) -> object:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return decode(path)
-
-    monkeypatch.setattr(preparing, "decode_image", stop_at_the_tenth)
-    command = ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", tmp_path / "c")
-    assert run(*command, "--workers", 0).code == 130
-    monkeypatch.setattr(preparing, "decode_image", decode)
-    assert run(*command, "--workers", 0).code == 0
 
 
 def test_what_cannot_be_prepared_is_refused(run: Run, data: Path, tmp_path: Path) -> None:
@@ -75,26 +53,6 @@ def test_a_rule_that_leaks_warns_in_a_line(run: Run, data: Path, tmp_path: Path)
     assert told.code == 0
     assert told.err.startswith("warning: one_third_anomalydiffusion_exact puts one image")
     assert len(told.err.splitlines()) == 1
-
-
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_told(run: Run, data: Path, tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir()
-    closed.chmod(0o500)
-    commands = (
-        ("data", "prepare", "mvtec_ad", "--data", data, "--size", 16, "--out", closed / "c"),
-        ("data", "standin", "mtd", "--out", closed),
-        ("data", "check", "mvtec_ad", "--data", data, "--sheet", closed / "s.png"),
-        ("export", "mvtec_ad", "--data", data, "--to", "coco", "--out", closed / "c"),
-    )
-    try:
-        for command in commands:
-            told = run(*command)
-            assert told.code == 2, command
-            assert str(closed) in told.err
-    finally:
-        closed.chmod(0o700)
 
 
 def test_a_file_in_the_way_of_the_output_is_told(run: Run, data: Path, tmp_path: Path) -> None:

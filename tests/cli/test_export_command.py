@@ -6,25 +6,21 @@ import csv
 import json
 from pathlib import Path
 
-import pytest
-
-from defectbench.data.export import FORMATS
 from defectbench.datasets.mvtec_ad import MVTecAD
 from tests.cli.conftest import fingerprint
 from tests.conftest import Run
 
 
-@pytest.mark.parametrize("to", sorted(FORMATS))
-def test_every_format_is_written_with_its_provenance(
-    run: Run, synthetic: Path, tmp_path: Path, to: str
+def test_samples_are_written_with_their_provenance(
+    run: Run, synthetic: Path, tmp_path: Path
 ) -> None:
     before = fingerprint(synthetic)
     out = tmp_path / "out"
-    told = run("export", synthetic / "manifest.csv", "--to", to, "--out", out, "--json")
+    told = run("export", synthetic / "manifest.csv", "--to", "image-folder", "--out", out, "--json")
     assert told.code == 0
     assert told.json | {"notes": []} == {
         "folder": str(out),
-        "format": to,
+        "format": "image-folder",
         "images": 7,
         "notes": [],
     }
@@ -107,19 +103,6 @@ def test_what_cannot_be_exported_is_refused(
         assert words in told.err
     assert not (tmp_path / "out").exists()
     assert not inside.exists()
-
-
-def test_damaged_images_are_all_named_and_nothing_is_left(
-    run: Run, synthetic: Path, tmp_path: Path
-) -> None:
-    for number in (1, 3):
-        path = synthetic / f"images/{number:06d}.png"
-        path.write_bytes(path.read_bytes()[:-40])
-    told = run("export", synthetic, "--to", "yolo-seg", "--out", tmp_path / "out")
-    assert told.code == 2
-    assert "000001.png" in told.err
-    assert "000003.png" in told.err
-    assert not (tmp_path / "out").exists()
 
 
 def test_an_image_says_where_it_came_from(run: Run, synthetic: Path) -> None:

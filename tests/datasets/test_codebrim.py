@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from defectbench.config import UserError, UserErrors
-from defectbench.data.export import export
 from defectbench.datasets.codebrim import CODEBRIM, DEFECTS, LABELS, original_stem, read_metadata
 from tests.trees import noise, save
 
@@ -86,12 +85,6 @@ def test_copies_have_the_labels_and_the_group_of_their_crop(codebrim: Path) -> N
     assert original_stem("image_0000230_crop_0000002") == "image_0000230_crop_0000002"
 
 
-def test_groups_are_parent_photographs(codebrim: Path) -> None:
-    table = CODEBRIM().scan(codebrim).table
-    photograph = table["id"].str.extract(r"(image_\d+)")[0]
-    assert (table["group"] == photograph).all()
-
-
 def test_both_sets_side_by_side_are_refused_by_name(codebrim: Path) -> None:
     (codebrim.parent / "classification_dataset/metadata").mkdir(parents=True)
     (codebrim.parent / "classification_dataset/train").mkdir()
@@ -129,36 +122,3 @@ def test_metadata_is_read_by_tag_and_else_by_position(tmp_path: Path) -> None:
     path.write_text('<A><D name="a.png"><Crack>1</Crack></D></A>')
     with pytest.raises(ValueError, match="has 1 labels"):
         read_metadata(path)
-
-
-def test_counts_are_those_of_the_sheet() -> None:
-    counts = CODEBRIM.counts
-    for name, total in zip(DEFECTS, (2507, 1898, 833, 1507, 1559), strict=True):
-        assert sum(n for k, n in counts.items() if k.endswith(name)) == total
-    assert sum(n for k, n in counts.items() if k.endswith("good")) == 2485 + 52
-
-
-def test_the_exporter_says_the_licence(codebrim: Path, tmp_path: Path) -> None:
-    done = export(CODEBRIM().scan(codebrim), "image-folder", tmp_path / "out")
-    assert any(
-        "no redistribution" in note and "no commercial use" in note and "synthetic" in note
-        for note in done.notes
-    )
-    assert (done.folder / "train/CorrosionStain+ExposedBars+Spallation").is_dir()
-
-
-# the original photographs
-
-
-def annotation(boxes: list[tuple[int, int, int, int, str]]) -> str:
-    objects = "".join(
-        f"<object><name>defect</name><difficult>0</difficult><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
-        f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox><Defect>"
-        + "".join(f"<{label}>{int(label == name)}</{label}>" for label in LABELS)
-        + "</Defect></object>"
-        for x0, y0, x1, y1, name in boxes
-    )
-    return (
-        "<annotation><folder>images</folder><filename>image_0000028.jpg</filename><size><width>40</width>"
-        f"<height>30</height><depth>3</depth></size>{objects}</annotation>"
-    )

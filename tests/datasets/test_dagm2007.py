@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from defectbench.config import UserError, UserErrors
+from defectbench.config import UserErrors
 from defectbench.data.files.decoding import decode_mask
 from defectbench.datasets.dagm2007 import DAGM2007, read_labels
 from tests.trees import noise, save, spot
@@ -39,14 +39,6 @@ def dagm(tmp_path: Path) -> Path:
     write_class(root / "Class1", 1)
     write_class(root / "Class8/Class8", 8)
     return root
-
-
-def test_counts_are_those_of_the_sheet() -> None:
-    counts = DAGM2007.counts
-    assert sum(n for k, n in counts.items() if "/train/" in k) == 8050
-    assert sum(n for k, n in counts.items() if "/test/" in k) == 8050
-    assert sum(n for k, n in counts.items() if k.endswith("/train/defect")) == 1046
-    assert sum(n for k, n in counts.items() if k.endswith("/test/defect")) == 1054
 
 
 def test_single_and_doubled_class_folders_are_read(dagm: Path) -> None:
@@ -109,8 +101,3 @@ def test_the_list_is_read_with_padding_and_without(tmp_path: Path) -> None:
     path.write_bytes(b"1\n576 0 0576.PNG\n")
     with pytest.raises(ValueError, match="line 2"):
         read_labels(path)
-
-
-def test_another_folder_is_told_from_this_one(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected the class folders"):
-        DAGM2007().scan(tmp_path)

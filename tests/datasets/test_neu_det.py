@@ -85,13 +85,6 @@ def test_every_problem_is_told(neu: Path) -> None:
         assert words in said
 
 
-def test_splits_work_without_normal_images(neu: Path) -> None:
-    manifest = NEUDet().scan(neu)
-    few = split(manifest, "few_shot(1)", validation=0)
-    assert Counter(few.table["split"]) == {"train": 6, "test": 6}
-    assert few.table[few.table["split"] == "train"]["defects"].nunique() == 6
-
-
 def test_the_detector_gets_the_annotated_boxes(neu: Path, tmp_path: Path) -> None:
     from defectbench.data.streams.module import ImageSet
 

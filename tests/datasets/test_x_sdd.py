@@ -55,13 +55,6 @@ def test_problems_are_told(steel: Path) -> None:
         XSDD().scan(steel / "datas/rust")
 
 
-@pytest.mark.parametrize("rule", ["few_shot(1)", "one_third", "k_fold(3, 1)", "fraction(test=0.4)"])
-def test_splits_work_without_normal_images(steel: Path, rule: str) -> None:
-    sides = split(XSDD().scan(steel), rule).table
-    for side in ("train", "test"):
-        assert sides[sides["split"] == side]["defects"].nunique() == 7
-
-
 @pytest.mark.data
 def test_the_real_images(data_root: Path) -> None:
     if not (data_root / "x_sdd").is_dir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -129,25 +128,6 @@ def test_shares_of_any_number_of_processes_join_to_the_same_bytes(tmp_path):
         assert sum(passes) == 13  # no padding
         together = shared.get(images, [extractor])
         assert together["vgg16_random_s0"].tobytes() == alone["vgg16_random_s0"].tobytes()
-
-
-def _share(root: str, rank: int, world: int) -> bool:
-    torch.set_num_threads(1)
-    store = FeatureStore(Path(root), chunk=2)
-    return store.extract(ArrayImages(_pictures(13)), [RandomVgg16()], rank=rank, world=world)
-
-
-@pytest.mark.slow
-def test_two_processes_at_once_give_the_numbers_of_one_on_13_images(tmp_path):
-    torch.set_num_threads(1)
-    images = ArrayImages(_pictures(13))
-    alone = FeatureStore(tmp_path / "alone", chunk=2).get(images, [RandomVgg16()])
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        root = str(tmp_path / "shared")
-        done = pool.starmap(_share, [(root, 0, 2), (root, 1, 2)])
-    assert any(done)
-    together = FeatureStore(tmp_path / "shared", chunk=2).get(images, [RandomVgg16()])
-    assert np.array_equal(together["vgg16_random_s0"], alone["vgg16_random_s0"])
 
 
 def test_many_writers_of_the_same_set_do_no_harm(tmp_path):

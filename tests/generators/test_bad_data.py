@@ -74,17 +74,14 @@ def test_one_training_image_of_one_defect_is_enough(name, scarce, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNING)
-@pytest.mark.parametrize("batch", [1, 3])
-def test_odd_batches_are_trained_on_or_refused_before_the_first_step(
-    name, batch, squares, tmp_path
-):
+def test_a_batch_of_one_is_trained_on_or_refused_before_the_first_step(name, squares, tmp_path):
     generator = build(name, squares)
-    if batch < generator.least_batch:
-        with pytest.raises(UserError, match=f"{name}: batch is {batch}; wants at least 2"):
-            train(generator, squares, tmp_path / "fit", batch=batch)
+    if generator.least_batch > 1:
+        with pytest.raises(UserError, match=f"{name}: batch is 1; wants at least 2"):
+            train(generator, squares, tmp_path / "fit", batch=1)
         assert not (tmp_path / "fit").exists()
     else:
-        train(generator, squares, tmp_path / "fit", batch=batch)
+        train(generator, squares, tmp_path / "fit", batch=1)
 
 
 def test_a_batch_must_divide_among_devices():
@@ -96,7 +93,7 @@ def test_a_batch_must_divide_among_devices():
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-@pytest.mark.parametrize("size", [4, 33, 36, 48])
+@pytest.mark.parametrize("size", [4, 33, 36])
 def test_sizes_are_built_and_trained_or_refused_by_name(name, size, squares, tmp_path):
     entry = names.find("generators", name)
     cls = entry.load()

@@ -21,8 +21,8 @@ from defectbench.data.streams.synthetic import requests
 from defectbench.generators.base import Generator
 from defectbench.machine import Machine
 from defectbench.rng import torch_rng
-from defectbench.stages.loading import load_generator
-from defectbench.stages.training import fit_generator, initialised, save_generator
+from defectbench.stages.checkpoints import load_generator, save_generator
+from defectbench.stages.training import fit_generator, initialised
 
 GENERATORS = sorted(names.entries("generators"))
 LEARNING = [n for n in GENERATORS if names.entries("generators")[n].facts.get("learns", True)]

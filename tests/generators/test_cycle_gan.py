@@ -22,9 +22,8 @@ def test_the_networks_have_the_parameters_of_the_official_code(
 
 
 @pytest.mark.parametrize("adv", ["least_squares", "d2gan"])
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_weight_learns(adv: str, precision: str) -> None:
-    check_trains(build(CycleGAN, adv=adv), steps=2, precision=precision)
+def test_every_weight_learns(adv: str) -> None:
+    check_trains(build(CycleGAN, adv=adv), steps=2, precision="bf16-mixed")
 
 
 def test_least_squares_by_hand() -> None:

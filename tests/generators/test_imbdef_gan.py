@@ -21,30 +21,34 @@ OFF = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_each_stage_moves_its_own_weights_and_no_others(precision: str) -> None:
+def test_each_stage_moves_its_own_weights_and_no_others() -> None:
     model = build(ImbDefGAN, objects="otsu")
     weights = trainable(model)
     second = {n for n in weights if n.startswith(("branch.", "match.", "critic."))}
     first = {n for n in weights if n.startswith(("background.", "object_match.", "critic."))}
     assert first | second == weights
-    assert learned(model, 0, 3, precision) == first  # the third step injects detail with a strength
+    assert (
+        learned(model, 0, 3, "bf16-mixed") == first
+    )  # the third step injects detail with a strength
     frozen = {k: v.clone() for k, v in model.background_average.state_dict().items()}
-    assert learned(model, 1, 1, precision) == second
+    assert learned(model, 1, 1, "bf16-mixed") == second
     assert all(torch.equal(v, frozen[k]) for k, v in model.background_average.state_dict().items())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("switch", [*OFF, "all"])
+@pytest.mark.parametrize("switch", OFF)
 def test_each_idea_can_be_switched_off(switch: str) -> None:
-    model = build(ImbDefGAN, **(OFF if switch == "all" else {switch: OFF[switch]}))
+    model = build(ImbDefGAN, **{switch: OFF[switch]})
     weights = trainable(model)
-    found = learned(model, 0, 3) | learned(model, 1, 1)
-    assert found == weights
     assert any(n.startswith("object_match.") for n in weights) == model.hparams["joint_mask"]
     assert any(".details." in n for n in weights) == model.hparams["detail"]
     assert ("branch.smooth" in weights) == model.hparams["smoothing"]
     assert any("match.modulate" in n for n in weights) == model.hparams["mask_aware"]
+
+
+@pytest.mark.slow
+def test_without_any_idea_every_weight_learns() -> None:
+    model = build(ImbDefGAN, **OFF)
+    assert learned(model, 0, 3) | learned(model, 1, 1) == trainable(model)
 
 
 def branch_after_a_step(**options: object) -> dict[str, torch.Tensor]:

@@ -121,14 +121,6 @@ def test_a_remembered_image_without_mask_counts_as_invalid():
     assert finished(made["image"], made["mask"]).sources == ["invalid"] * 4
 
 
-def test_masks_that_are_empty_or_that_a_generator_disowns_are_invalid():
-    mask = torch.zeros(3, 1, 32, 32)
-    mask[:2, :, :8, :8] = 1
-    done = finished(torch.zeros(3, 3, 32, 32), mask, [True, False, True], source="anchor")
-    assert done.sources == ["anchor", "invalid", "invalid"]
-    assert done.valid == [True, False, False]
-
-
 def test_contents_are_masked_by_watershed_unless_they_are_nothing_or_nearly_everything():
     image = torch.full((3, 3, 32, 32), -1.0)
     image[0, :, 8:20, 8:20] = 0.8
@@ -137,3 +129,11 @@ def test_contents_are_masked_by_watershed_unless_they_are_nothing_or_nearly_ever
     assert done.sources == ["watershed", "invalid", "invalid"]
     assert 0.08 < done.masks[0].mean() < 0.2
     assert done.masks[2].mean() >= LARGEST_DEFECT
+
+
+def test_masks_that_are_empty_or_that_a_generator_disowns_are_invalid():
+    mask = torch.zeros(3, 1, 32, 32)
+    mask[:2, :, :8, :8] = 1
+    done = finished(torch.zeros(3, 3, 32, 32), mask, [True, False, True], source="anchor")
+    assert done.sources == ["anchor", "invalid", "invalid"]
+    assert done.valid == [True, False, False]

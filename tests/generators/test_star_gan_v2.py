@@ -29,11 +29,10 @@ def test_sizes_are_those_of_the_official_networks(size, sizes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_weight_learns_and_averages_follow(precision):
+def test_every_weight_learns_and_averages_follow():
     module = build(StarGanV2)
     before = module.averages["generator"].network.out.weight.clone()
-    check_trains(module, steps=5, precision=precision)
+    check_trains(module, steps=5, precision="bf16-mixed")
     assert not torch.equal(before, module.averages["generator"].network.out.weight)
 
 

@@ -8,10 +8,9 @@ from defectbench.generators.stylegan2 import StyleGAN2
 from tests.generators.short_training import build, check_trains, draw_batch, sample, train
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_weight_learns(precision: str) -> None:
+def test_every_weight_learns() -> None:
     check_trains(
-        build(StyleGAN2, ada="all", diffaugment="color,translation,cutout"), precision=precision
+        build(StyleGAN2, ada="all", diffaugment="color,translation,cutout"), precision="bf16-mixed"
     )
 
 
@@ -29,16 +28,6 @@ def test_the_average_follows_and_is_what_samples_come_from() -> None:
     with torch.no_grad():
         again = model.game.average.network.synthesis(w[:, None].expand(-1, layers, -1))
     assert torch.equal(again.clamp(-1, 1), after)
-
-
-def test_label_and_product_change_the_image() -> None:
-    model = build(StyleGAN2)
-    one = Request(defects=torch.eye(3)[:1], product=torch.tensor([0]))
-    for other in (
-        Request(defects=torch.eye(3)[1:2], product=torch.tensor([0])),
-        Request(defects=torch.eye(3)[:1], product=torch.tensor([1])),
-    ):
-        assert not torch.equal(sample(model, one)["image"], sample(model, other)["image"])
 
 
 def test_unconditional_it_hears_neither_label_nor_product() -> None:
@@ -61,3 +50,13 @@ def test_ada_raises_p_while_the_critic_is_sure_of_its_training_images() -> None:
     model = build(StyleGAN2, ada_speed=160, ada_target=-1.1)  # any sign is above this target
     losses = train(model, 8)
     assert losses[-1]["augment_p"] == pytest.approx(2 * 4 * 4 / 160)
+
+
+def test_label_and_product_change_the_image() -> None:
+    model = build(StyleGAN2)
+    one = Request(defects=torch.eye(3)[:1], product=torch.tensor([0]))
+    for other in (
+        Request(defects=torch.eye(3)[1:2], product=torch.tensor([0])),
+        Request(defects=torch.eye(3)[:1], product=torch.tensor([1])),
+    ):
+        assert not torch.equal(sample(model, one)["image"], sample(model, other)["image"])

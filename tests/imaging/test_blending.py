@@ -36,10 +36,6 @@ def test_weights_rise_linearly_from_the_edge_of_a_bar() -> None:
     np.testing.assert_allclose(profile, expected + expected[::-1])
 
 
-def test_weights_of_a_full_mask_are_one() -> None:
-    np.testing.assert_array_equal(distance_weights(np.ones((4, 5), bool)), np.ones((4, 5)))
-
-
 def test_alpha_blend_is_equation_8() -> None:
     defect, normal, mask = texture(0, 32, 60, 20), texture(1, 32, 170, 20), disc(32, 11)
     weights = distance_weights(mask)[..., None]

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
-from defectbench.imaging.perlin import fractal, perlin
+from defectbench.imaging.perlin import perlin
 
 
 def test_fills_most_of_its_range_and_never_leaves_it() -> None:
@@ -36,29 +34,16 @@ def test_scale_counts_cells_along_each_axis() -> None:
     assert 8 < across / down < 32
 
 
-@pytest.mark.parametrize("make", [perlin, fractal])
 @pytest.mark.parametrize(("shape", "scale"), [((37, 51), (3.7, 5.0)), ((8, 8), 0.3), ((1, 9), 2)])
 def test_any_shape_and_scale_and_the_same_seed_gives_the_same_bytes(
-    make: Callable[..., np.ndarray], shape: tuple[int, int], scale: float | tuple[float, float]
+    shape: tuple[int, int], scale: float | tuple[float, float]
 ) -> None:
-    first, again, other = (make(np.random.default_rng(seed), shape, scale) for seed in (3, 3, 4))
+    first, again, other = (perlin(np.random.default_rng(seed), shape, scale) for seed in (3, 3, 4))
     assert first.shape == shape
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()
 
 
-def test_fractal_adds_finer_and_weaker_octaves() -> None:
-    rng = np.random.default_rng
-    one = fractal(rng(0), (128, 128), 4, octaves=1)
-    np.testing.assert_array_equal(one, perlin(rng(0), (128, 128), 4))
-    two = fractal(rng(0), (128, 128), 4, octaves=2, persistence=0.25, lacunarity=3.0)
-    draws = rng(0)
-    expected = perlin(draws, (128, 128), 4) + 0.25 * perlin(draws, (128, 128), 12)
-    np.testing.assert_allclose(two, expected / 1.25)
-
-
-def test_refuses_no_cells_and_no_octaves() -> None:
+def test_refuses_no_cells() -> None:
     with pytest.raises(ValueError, match="scale"):
         perlin(np.random.default_rng(0), (8, 8), (4, 0))
-    with pytest.raises(ValueError, match="octaves"):
-        fractal(np.random.default_rng(0), (8, 8), 4, octaves=0)

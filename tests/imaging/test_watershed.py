@@ -66,13 +66,6 @@ def test_recovers_a_shape_on_a_constant_background(
     assert iou(found, truth) > 0.8
 
 
-def test_a_thin_tail_of_a_thick_body_is_kept() -> None:
-    truth = blob_with_tail()
-    tail = truth & ~blob()
-    found = content_mask(draw(truth, 0), 0)
-    assert found[tail].all()
-
-
 def test_the_pale_part_of_a_defect_follows_its_strong_part() -> None:
     y, x = np.mgrid[:SIDE, :SIDE]
     truth = np.hypot(y - 64, x - 64) < 36

@@ -63,17 +63,6 @@ def test_value_is_that_of_its_definition(protocol):
         assert values == {protocol.name: pytest.approx(dropped)}
 
 
-def test_the_protocols_are_the_published_ones():
-    facts = {p.name: (p.extractor, p.cap, p.choice, p.ties, p.zeros, p.masked) for p in PROTOCOLS}
-    assert facts == {
-        "ic_lpips_ojha": ("lpips_vgg", 50, "random", "first", False, False),
-        "ic_lpips_dfmgan": ("lpips_alex", 200, "first", "first", True, False),
-        "ic_lpips_anomalydiffusion": ("lpips_vgg", 50, "random", "last", False, False),
-        "ic_lpips_seas": ("lpips_vgg", 140, "first", "first", True, False),
-        "ic_lpips_masked": ("lpips_vgg", 140, "first", "first", True, True),
-    }
-
-
 def test_random_members_follow_the_seed_and_first_members_do_not():
     within, cross = _points(300, 2)
 

@@ -159,10 +159,9 @@ def _pictures(count, seed=0):
     return ArrayImages((tone + rng.integers(0, 56, (count, 4, 4, 3))).astype(np.uint8))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
-def test_intra_cluster_rows_are_the_same_from_pairs_and_from_sums(protocol):
+def test_intra_cluster_rows_are_the_same_from_pairs_and_from_sums():
     sets = [(_pictures(300), _pictures(3, 1))]
-    measure = cluster_metric(protocol)
+    measure = cluster_metric(PROTOCOLS[0])
     pairs = intra_cluster_rows(StubLpips(), sets, measure, np.random.default_rng(5))
     sums = intra_cluster_rows(
         StubLpips(), sets, measure, np.random.default_rng(5), budget=4 * 48 * 40

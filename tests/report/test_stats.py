@@ -25,15 +25,10 @@ def simulation():
 
 
 @pytest.mark.parametrize("groups", [1, 3])
-@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("seeds", [3, 10])
 def test_the_interval_of_a_gain_covers_95_percent(seeds, groups):
     found = simulation().coverage(seeds, groups, np.random.default_rng(seeds), runs=4000)
     assert 0.93 <= found <= 0.97
-
-
-def test_eight_methods_without_effect_seldom_get_a_verdict():
-    found = simulation().false_verdicts(3, 8, np.random.default_rng(0), runs=600)
-    assert found <= 0.08
 
 
 def test_a_single_group_is_the_paired_t_test():

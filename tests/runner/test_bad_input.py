@@ -138,6 +138,10 @@ def test_a_fit_that_cannot_be_is_refused_before_anything_is_written(run, tmp_pat
         (["star_gan", "--view", "half"], "expected full or contents"),
         (["star_gan", "--background", "white"], "expected auto or a grey value"),
         (["star_gan", "--data", tmp_path / "gone"], "no such folder"),
+        (["cycle_gan"], "cycle_gan learns one defect type per model"),
+        (["defect_gan", "--size", "50"], "defect_gan: size is 50; wants a multiple of 4"),
+        (["dfmgan", "--size", "48", "--defect", "hole"], "size is 48; wants a power of two"),
+        (["dfmgan", "--batch", "1", "--defect", "hole"], "batch is 1; wants at least 2"),
     ):
         refused(run("fit", *words, "--out", tmp_path / "fit"), expected)
     assert not (tmp_path / "fit").exists()

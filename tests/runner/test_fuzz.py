@@ -27,7 +27,7 @@ from defectbench.report.collect import published, read_csv
 from defectbench.runner.results import write_table
 from defectbench.spec.loading import load_table
 from defectbench.spec.table import TableSpec
-from defectbench.stages.loading import read_checkpoint
+from defectbench.stages.checkpoints import read_checkpoint
 from defectbench.store.records import read_records
 from tests.running import TABLE
 

@@ -163,26 +163,26 @@ def test_the_records_alone_give_the_same_files(run, finished, tmp_path):
         assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_only_runs_what_is_asked(table, tmp_path):
+def test_only_runs_what_is_asked(run, table, tmp_path):
     out = tmp_path / "out"
-    done = call("run", table, "--out", out, "--only", "arm=raw")
-    assert done.returncode == 0, done.stderr
+    done = run("run", table, "--out", out, "--only", "arm=raw")
+    assert done.code == 0, done.err
     with (out / CSV).open() as file:
         states = {(r["method"], r["status"]) for r in csv.DictReader(file)}
     assert states == {("none", "ok"), ("DCDGANc", "not run"), ("Memoriser", "not run")}
     assert not list(out.glob("jobs/*/generator.ckpt"))
 
 
-def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(table, tmp_path):
+def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(run, table, tmp_path):
     out = tmp_path / "out"
     table.write_text(
         table.read_text().replace(
             "dcdgan_c: {base: 4, blocks: 1}", "dcdgan_c: {base: 4, blocks: 1, lr: 1e+30}"
         )
     )
-    done = call("run", table, "--out", out)
-    assert done.returncode == 1, done.stderr
-    assert "fit DCDGANc wood seed 0: failed: " in done.stdout, "the word of the CSV"
+    done = run("run", table, "--out", out)
+    assert done.code == 1, done.err
+    assert "fit DCDGANc wood seed 0: failed: " in done.out, "the word of the CSV"
     with (out / CSV).open() as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -193,39 +193,39 @@ def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(tabl
         else:
             assert row["status"] == "ok"
     assert "failed" in (out / "tiny" / "table1.smoke.md").read_text()
-    assert "failed: fit DCDGANc wood seed 0: " in done.stderr
+    assert "failed: fit DCDGANc wood seed 0: " in done.err
     before = mtimes(out)
-    again = call("run", table, "--out", out, "--json")
-    (told,) = json.loads(again.stdout)
+    again = run("run", table, "--out", out, "--json")
+    (told,) = json.loads(again.out)
     assert told["done"] == 0, "a failure that would repeat is left alone"
     assert set(told["failed"]) == {f"fit DCDGANc wood seed {seed}" for seed in (0, 1)}
-    assert again.returncode == 1
-    assert "failed: fit DCDGANc wood seed 1: " in again.stderr
+    assert again.code == 1
+    assert "failed: fit DCDGANc wood seed 1: " in again.err
     assert mtimes(out) == before
 
 
-def test_a_corrupt_result_is_named_and_nothing_else_is_touched(finished, tmp_path):
+def test_a_corrupt_result_is_named_and_nothing_else_is_touched(run, finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     before = mtimes(out)
     victim = next(out.glob("jobs/*/result.json"))
     victim.write_text('{"metrics": ')
-    done = call("run", finished.parent / "tiny.yaml", "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert f"damaged: {victim} " in done.stderr
-    assert "Traceback" not in done.stderr
+    done = run("run", finished.parent / "tiny.yaml", "--out", out)
+    assert done.code == 0, done.err
+    assert f"damaged: {victim} " in done.err
+    assert "Traceback" not in done.err
     after = mtimes(out)
     assert {name for name in before if after[name] != before[name]} == {victim.parent.name}
     assert (out / CSV).read_bytes() == (finished / CSV).read_bytes()
 
 
-def test_a_split_that_leaks_is_told_in_the_run_and_in_the_table(table, finished, tmp_path):
+def test_a_split_that_leaks_is_told_in_the_run_and_in_the_table(run, table, finished, tmp_path):
     rule = "one_third_anomalydiffusion_exact"
     table.write_text(table.read_text().replace("split: one_third", f"split: {rule}"))
-    done = call("run", table, "--out", tmp_path / "out", "--only", "arm=raw")
-    assert done.returncode == 0, done.stderr
+    done = run("run", table, "--out", tmp_path / "out", "--only", "arm=raw")
+    assert done.code == 0, done.err
     told = f"mvtec_ad/wood: the split {rule} leaks: 2 pair(s)"
-    assert f"warning: {told}" in done.stderr
+    assert f"warning: {told}" in done.err
     assert f"**{told}" in (tmp_path / "out" / "tiny" / "table1.smoke.md").read_text()
     assert "leaks" not in (finished / "tiny" / "table1.smoke.md").read_text()
 

@@ -17,26 +17,6 @@ from defectbench.standin.order import Order
 from tests.trees import noise, save, spot, write_category
 
 
-def test_found_is_set_against_published(mvtec: Path) -> None:
-    report = check(MVTecAD(), mvtec, ["wood"])
-    assert report.usable
-    by_kind = {c.kind: (c.found, c.expected) for c in report.counts}
-    assert by_kind["wood/train/good"] == (4, 247)
-    assert by_kind["wood/test/liquid"] == (0, 10)
-    assert not any(kind.startswith("grid") for kind in by_kind)
-    assert "wood/test/color 0 instead of 8" in " ".join(report.notes)
-
-
-def test_a_failed_scan_is_a_report_with_its_problems(mvtec: Path) -> None:
-    (mvtec / "wood/test/hole/000.png").write_bytes(b"")
-    (mvtec / "wood/ground_truth/scratch/000_mask.png").unlink()
-    report = check(MVTecAD(), mvtec)
-    assert not report.usable
-    assert report.manifest is None
-    assert len(report.problems) == 2
-    assert check(MVTecAD(), mvtec / "gone").problems[0].endswith("zipper")
-
-
 def test_damage_inside_a_file_is_found_only_by_decoding(mvtec: Path) -> None:
     path = mvtec / "wood/test/hole/000.png"
     content = bytearray(path.read_bytes())
@@ -58,17 +38,6 @@ def test_odd_masks_are_noted(mvtec: Path) -> None:
     notes = " ".join(check(MVTecAD(), mvtec).notes)
     assert "6 of 8064 mask pixels are neither 0 nor 255" in notes
     assert "1 defective images whose mask marks no pixel: wood/test/hole/000" in notes
-
-
-def test_stand_ins_are_said_to_be_such(tmp_path: Path) -> None:
-    root = write_standin(
-        "mvtec_ad",
-        tmp_path / "s",
-        Order(size=64, normals=2, defective=1, seed=0, products=["wood"]),
-    )
-    notes = check(MVTecAD(), root, deep=False).notes
-    assert len(notes) == 1
-    assert "stand-in" in notes[0]
 
 
 def test_images_with_several_defects_count_for_each(tmp_path: Path) -> None:

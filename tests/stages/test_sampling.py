@@ -15,9 +15,9 @@ from defectbench.plan.job import Job
 from defectbench.plan.plan import Source
 from defectbench.plan.planner import make_plan
 from defectbench.spec.loading import load_table
+from defectbench.stages.checkpoints import save_generator
 from defectbench.stages.context import Context
 from defectbench.stages.sample import compositing, finish_sample, sample
-from defectbench.stages.training import save_generator
 from defectbench.store.jobs import Store
 
 CONTENTS = {"name": "contents", "background": 0, "dilate": 1}

@@ -13,8 +13,9 @@ from defectbench.data.cache.prepared import Prepared
 from defectbench.data.streams.synthetic import synthetic_manifest, write_images
 from defectbench.features.mask_alignment import background_l1
 from defectbench.plan.job import Job
+from defectbench.stages.checkpoints import WEIGHTS, load_task, save_task
 from defectbench.stages.context import Context
-from defectbench.stages.inspector import WEIGHTS, Inspector, load_task, save_task
+from defectbench.stages.inspector import Inspector
 from defectbench.stages.score import score
 from defectbench.stages.scored_sets import mixes, scored_sets
 from defectbench.store.jobs import Store
@@ -98,7 +99,7 @@ def inspect_with(store: Store, monkeypatch: pytest.MonkeyPatch, squares: Prepare
         **Segmentation.tiny,
     )
     task.threshold.fill_(0.5)
-    monkeypatch.setattr("defectbench.stages.inspector.load_task", lambda _folder: task.eval())
+    monkeypatch.setattr("defectbench.stages.checkpoints.load_task", lambda _folder: task.eval())
 
 
 def run(store: Store, metrics: list[str], seed: int = 0) -> dict[str, dict[str, float]]:

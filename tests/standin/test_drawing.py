@@ -13,7 +13,7 @@ from defectbench.standin import drawing
 from defectbench.standin.catalogue import PRODUCTS
 from defectbench.standin.defects.canvas import Canvas, foreground
 from defectbench.standin.defects.dagm import weak_ellipse
-from defectbench.standin.parts import Ground, Kind, Mark, Part, Picture, Put, all_of, any_of
+from defectbench.standin.parts import Ground, Kind, Mark, Part, Picture
 from defectbench.standin.textures import noise
 
 DATASETS = (
@@ -52,44 +52,45 @@ def test_the_defects_of_a_dataset_are_drawn_under_its_names(dataset: str) -> Non
         assert drawn == tuple(names) if dataset == "visa" else set(drawn) == set(names)
 
 
-PICTURE = Picture(Ground((30, 30, 30)), (Part((0.2, 0.3), ((220, 200, 180),), power=6),))
+# mean grey level of a picture with one of each defect, and the pixels of all masks
+AS_BEFORE = {
+    "wood": (105.12, 630), "carpet": (91.03, 292), "tile": (136.04, 1048), "leather": (77.83, 373), "bottle": (125.34, 133),
+    "magnetic_tile": (68.28, 1528), "concrete": (107.38, 1706), "ksdd2": (80.96, 48), "A": (76.02, 137), "B": (134.59, 176),
+    "C": (115.88, 128), "Class1": (112.10, 84), "Class7": (131.14, 60), "hot_rolled_steel": (114.95, 1833),
+    "hot_rolled_strip": (119.44, 971),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("product", AS_BEFORE)
+def test_what_tables_draw_stays_as_it_is(product: str) -> None:
+    rng, pixels = np.random.default_rng(0), 0
+    image = drawing.draw(product, 64, rng)
+    for name in drawing.names(product):
+        image, mask = drawing.add(product, name, image, rng)
+        pixels += int(mask.sum())
+    assert (image.mean(), pixels) == pytest.approx(AS_BEFORE[product], rel=2e-3, abs=2)
+
+
+PICTURE = Picture(Ground((30, 30, 30)), (Part((0.2, 0.3), (220, 200, 180), power=6),))
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_each_kind_of_mark_follows_its_numbers(kind: str) -> None:
     image = noise.to_bytes(PICTURE((64, 64), np.random.default_rng(0)))
     large = 0.3 if kind in {"scratch", "crack", "strand", "chip"} else 0.12
-    mark = Mark(kind, (large, large), ((0.4, 0.4, 0.4),) if kind != "abrasion" else ((90, 0, 0),), 0.05, at=((0.0, 0.29),) if kind != "bite" else (), rim=kind == "bite")  # type: ignore[arg-type]  # fmt: skip
+    colour = (90.0, 0.0, 0.0) if kind == "abrasion" else (0.4, 0.4, 0.4)
+    mark = Mark(kind, (large, large), (colour,), 0.05, rim=kind in {"bite", "push"})  # type: ignore[arg-type]
 
     def painted(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        canvas = Canvas(image, foreground(image) if kind == "bite" else None)
+        canvas = Canvas(image, foreground(image))
         mark(canvas, np.random.default_rng(seed))
         return canvas.finish()
 
     (one, mask), (two, _), (other, _) = painted(2), painted(2), painted(3)
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
-    y, x = np.argwhere(mask).mean(axis=0)
-    assert kind == "bite" or np.hypot(y - 32, x - 32 - 0.29 * 64) < 12  # where it was asked for
     assert (one[mask] != image[mask]).mean() > 0.6
-
-
-def test_a_part_can_be_missing_and_defects_combine() -> None:
-    image = noise.to_bytes(PICTURE((64, 64), np.random.default_rng(0)))
-    gone = Put((Part((0.22, 0.32), ((30, 30, 30),), power=6, rounding=0),))
-    spot = Mark("paint", (0.05, 0.05), ((250, 0, 0),), at=((-0.4, -0.4),))
-
-    def mask_of(painting) -> np.ndarray:  # type: ignore[no-untyped-def]
-        canvas = Canvas(image)
-        painting(canvas, np.random.default_rng(1))
-        return canvas.finish()[1]
-
-    part, dot = mask_of(gone), mask_of(spot)
-    assert (part == (image.max(axis=2) > 120)).mean() > 0.97
-    both = mask_of(all_of(gone, spot))
-    assert both[part].all()
-    assert both.sum() > part.sum() + 0.5 * dot.sum()
-    assert mask_of(any_of(gone, gone)).sum() == part.sum()
+    assert not (mask & ~foreground(image)).any() or kind == "push"
 
 
 @pytest.mark.parametrize("product", ["wood", "carpet", "tile", "magnetic_tile"])
@@ -142,13 +143,13 @@ def test_defects_of_a_turned_part_stay_on_the_part() -> None:
 
 
 def test_the_foreground_is_the_part_and_not_its_shaded_background() -> None:
-    for seed in range(5):
-        image = drawing.draw("screw", 128, np.random.default_rng(seed))
+    for name in ("hazelnut", "screw", "cashew"):
+        image = drawing.draw(name, 128, np.random.default_rng(1))
         part = foreground(image)
-        assert 0.02 < part.mean() < 0.2
+        assert 0.1 < part.mean() < 0.8
         assert not part[[0, -1]].any()
         assert not part[:, [0, -1]].any()
-        assert image[part].mean() < image[~part].mean() - 20
+        assert abs(image[part].mean() - image[~part].mean()) > 20
 
 
 def test_the_weak_ellipse_covers_the_mask_and_is_convex_and_coarser() -> None:

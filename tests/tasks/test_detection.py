@@ -90,14 +90,6 @@ def test_it_finds_shapes_that_it_has_not_seen(given: dict[str, object]) -> None:
     assert scores["map50_95"] < scores["map50"]
 
 
-def test_training_is_a_function_of_the_seeds() -> None:
-    data = shapes(16, 32, seed=0)
-    first, second = make(steps=3), make(steps=3)
-    assert train(first, data) == train(second, data)
-    for a, b in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
 def test_boxes_on_the_borders_and_images_without_a_box() -> None:
     masks = np.zeros((4, 12, 16), bool)
     masks[0, :5, :4] = masks[0, 9:, 13:] = True  # two corners
@@ -187,8 +179,6 @@ def test_validation_without_a_box_is_named() -> None:
     task.measure(seen(np.zeros((1, 20, 20), bool), [[0, 0]]))
     with pytest.raises(UserError, match="no box of 4 pixels or more in the validation images"):
         task.calibrate()
-    with pytest.raises(UserError, match="no image was measured"):
-        make().scores()
 
 
 def test_a_network_that_finds_nothing_scores_zero() -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from defectbench import names
 from defectbench.batch import index_batch
 from defectbench.config import UserError
 from defectbench.nn.pretrained import LITE0, LITE0_FILE, load_backbone
@@ -134,16 +133,6 @@ def test_an_evaluation_batch_of_one_image_scores_like_a_larger_one(
             task.measure(index_batch(images, torch.tensor(rows)))
         results.append(task.scores())
     assert results[0] == pytest.approx(results[1], abs=1e-3, nan_ok=True)
-
-
-@pytest.mark.parametrize("name", sorted(names.entries("tasks")))
-def test_every_task_measures_a_single_image(name: str) -> None:
-    cls = names.find("tasks", name).load()
-    task: Task = cls(size=32, defects=DEFECTS, products=("p",), steps=1, **cls.tiny)
-    if not task.by_steps:
-        task.learn(iter([shapes(4, 32, seed=1, share=0.0)]), 0)
-    task.measure(shapes(1, 32, seed=0, share=1.0))
-    assert task.scores().keys() == task.better.keys()
 
 
 def test_channels_last_changes_the_layout_and_not_the_result() -> None:

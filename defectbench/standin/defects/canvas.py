@@ -11,9 +11,9 @@ import numpy as np
 from scipy import ndimage
 
 from defectbench.standin.textures.noise import Colour, Field, Image, Mask, side
-from defectbench.standin.textures.scene import Scene, over
 
 ALPHA = 0.3  # a pixel counts as defective above this coverage
+DIFFERENCE = 28.0  # grey levels by which a part stands out from its background
 
 
 class Canvas:
@@ -75,15 +75,6 @@ class Canvas:
             factor = factor[..., None]
         self.image *= 1 + alpha[..., None] * (factor - 1)
         np.maximum(self.alpha, alpha, out=self.alpha)
-
-    def scene(self) -> Scene:
-        """Scene over a copy of the picture: draw parts into it, then `replace` with its picture."""
-        return over(self.image.copy())
-
-    def at(self, y: float, x: float) -> tuple[float, float]:
-        """Pixel (y, x) of a scene's coordinates: units of the side from the middle of the image."""
-        height, width = self.shape
-        return height / 2 + y * self.side, width / 2 + x * self.side
 
     def replace(self, picture: Field, threshold: float = 12.0, close: float = 0.01) -> None:
         """Take over `picture` (H, W, 3); the mask is where it differs by over `threshold` grey levels.
@@ -154,15 +145,15 @@ def ground(image: Image) -> tuple[Field, float]:
     return fitted, float(np.std(border - terms[frame] @ plane))
 
 
-def foreground(image: Image, difference: float = 28.0, filled: bool = True) -> Mask:
+def foreground(image: Image) -> Mask:
     """Where the part lies on a plain background, bool (H, W), in one piece or a few.
 
-    The part differs by more than `difference` grey levels from the `ground`; holes in it are filled if
-    `filled`. Everything counts as the part where nothing stands out.
+    The part differs by more than 28 grey levels from the `ground`; holes in it are filled. Everything counts as the part
+    where nothing stands out.
     """
     height, width = image.shape[:2]
     away = np.abs(image - ground(image)[0]).max(axis=2)
-    part = ndimage.uniform_filter(away, 3) > difference
+    part = ndimage.uniform_filter(away, 3) > DIFFERENCE
     step = max(1, min(height, width) // 256)  # holes are filled and pieces counted on a coarse copy
     coarse = ndimage.binary_fill_holes(
         ndimage.maximum_filter(part.view(np.uint8), step)[::step, ::step]
@@ -174,5 +165,5 @@ def foreground(image: Image, difference: float = 28.0, filled: bool = True) -> M
     label *= np.isin(label, 1 + np.flatnonzero(areas > 0.2 * areas.max()))
     inner = ndimage.binary_erosion(label, iterations=2) if step > 1 else label > 0
     whole, core = (v.repeat(step, 0).repeat(step, 1)[:height, :width] for v in (label > 0, inner))
-    kept: Mask = (part & whole) | core if filled else part & whole
+    kept: Mask = (part & whole) | core
     return kept

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from defectbench.standin.textures.noise import Colour, Field, Shape
+from defectbench.standin.textures.noise import Field, Shape
 
 
 class Scene:
@@ -31,7 +31,6 @@ class Scene:
         half = reach * self.unit
         top, bottom = (min(max(int(centre[0] + h), 0), height) for h in (-half, half + 1))
         left, right = (min(max(int(centre[1] + h), 0), width) for h in (-half, half + 1))
-        self.origin = (top, left)  # first row and column of the window, pixels
         self.levels = picture[top:bottom, left:right]  # a view, (h, w, 3)
         y = ((np.arange(top, bottom) + 0.5 - centre[0]) / self.unit).astype(np.float32)[:, None]
         x = ((np.arange(left, right) + 0.5 - centre[1]) / self.unit).astype(np.float32)[None, :]
@@ -53,31 +52,14 @@ class Scene:
         column = self.centre[1] + self.unit * (c * x - s * y)
         return Scene(self.picture, (float(row), float(column)), reach, self.angle + angle)
 
-    def near(
-        self, rng: np.random.Generator, spread: float, reach: float, angle: float = 0.0
-    ) -> Scene:
-        """`at` a point a normal step of `spread` away from the middle, as parts never lie quite alike."""
-        return self.at(rng.normal(0, spread), rng.normal(0, spread), reach, angle)
-
-    def fill(
-        self, depth: Field, colour: Colour | Field | float, opacity: float = 1.0, edge: float = 1.0
-    ) -> None:
-        """Paint a colour (grey, RGB, (h, w) or (h, w, 3)) where `depth` > 0, `edge` pixels soft."""
-        depth = np.broadcast_to(depth, self.shape)
-        inside = depth > -edge / self.unit
+    def fill(self, depth: Field, colour: Field) -> None:
+        """Paint a colour (h, w, 3) where `depth` (h, w) > 0, with an edge that is soft over a pixel."""
+        inside = depth > -1.0 / self.unit
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        if not len(rows):
-            return
         window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        alpha = depth[window] * np.float32(self.unit / edge) + np.float32(0.5)
-        alpha = np.clip(alpha, 0, 1) * np.float32(opacity)
-        paint = np.asarray(colour, np.float32)
-        if paint.ndim > 1:
-            paint = np.broadcast_to(paint, (*self.shape, 3)[: paint.ndim])[window]
-        if paint.ndim == 2:
-            paint = paint[..., None]
+        alpha = np.clip(depth[window] * np.float32(self.unit) + np.float32(0.5), 0, 1)
         view = self.levels[window]
-        view += alpha[..., None] * (paint - view)
+        view += alpha[..., None] * (colour[window] - view)
 
     def shadow(self, depth: Field, strength: float = 0.4, soft: float = 0.02) -> None:
         """Darken under an outline, fading over `soft` beyond it."""
@@ -86,18 +68,8 @@ class Scene:
         view *= (1 - np.float32(strength) * fade * fade)[..., None]
 
 
-def blank(shape: Shape, background: Field | Colour | float) -> Scene:
-    """Scene of a whole new picture of (H, W) pixels on a plain or given (H, W[, 3]) background."""
-    paint = np.asarray(background, np.float32)
-    if paint.ndim == 2:
-        paint = paint[..., None]
-    picture = np.empty((*shape, 3), np.float32)
-    picture[...] = paint
-    return over(picture)
-
-
 def over(picture: Field) -> Scene:
-    """Scene of the whole of an existing picture, float32 (H, W, 3), from its middle."""
+    """Scene of the whole of a picture, float32 (H, W, 3), from its middle."""
     height, width = picture.shape[:2]
     return Scene(picture, (height / 2, width / 2), max(height, width) / min(height, width))
 
@@ -106,8 +78,6 @@ def lit(depth: Field, unit: int, round_over: float, strength: float = 0.5) -> Fi
     """Brightness factor around 1 of a body whose edge is rounded over the length `round_over`."""
     rise = np.clip(depth / np.float32(round_over), 0, 1)
     height = np.sqrt(np.maximum(1 - (1 - rise) ** 2, 0)) * np.float32(round_over)
-    if min(height.shape) < 2:
-        return np.ones_like(height)
     dy, dx = np.gradient(height * np.float32(unit))
     slope = np.clip(dx + dy, -2, 2)
     return np.asarray(1 + strength * 0.5 * slope, np.float32)

@@ -17,7 +17,7 @@ import pytest
 
 from defectbench.config import UserError
 from defectbench.data.download.archives import Limits, extract
-from defectbench.data.download.fetch import SOURCES, Part, Source, download, fetch
+from defectbench.data.download.fetch import download, fetch
 
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
@@ -239,17 +239,6 @@ def test_a_failed_extraction_leaves_no_dataset(server: Server, tmp_path: Path) -
         fetch("mtd", tmp_path, url=server.url("/m.zip"))
     assert not (tmp_path / "mtd").exists()
     assert not (tmp_path / ".mtd.extracting").exists()
-
-
-def test_sources_are_as_the_fact_sheet_has_them() -> None:
-    assert set(SOURCES) == {"mtd", "sdi", "visa", "dagm2007"}
-    assert SOURCES["sdi"].parts[0].size == 1_647_097_112
-    assert all(len(p.sha256 or "0" * 64) == 64 for s in SOURCES.values() for p in s.parts)
-    assert isinstance(SOURCES["mtd"], Source)
-    assert Part("https://x.org/a%20b.zip?download=1").file == "a b.zip"
-    assert (
-        SOURCES["mtd"].parts[0].url.count("datasets./") == 1
-    )  # the repository's name ends with a dot
 
 
 # extraction

@@ -11,6 +11,7 @@ from PIL import Image
 
 from defectbench.config import UserError, UserErrors
 from defectbench.data.files import scanning
+from defectbench.data.files.listing import look
 from defectbench.data.files.scanning import Scan
 
 
@@ -131,3 +132,11 @@ def test_unknown_products_are_refused_with_the_nearest() -> None:
     assert scanning.wanted(["carpet", "wood"], ["wood"], "T") == ["wood"]
     with pytest.raises(UserError, match="did you mean 'wood'"):
         scanning.wanted(["carpet", "wood"], ["woood"], "T")
+
+
+def test_pictures_of_kinds_that_are_not_read_are_told_from_other_files(tmp_path: Path) -> None:
+    for suffix in (".jfif", ".PGM", ".avif", ".jp2", ".txt"):
+        (tmp_path / f"1{suffix}").touch()
+    found = look(tmp_path)
+    assert [path.suffix for path in found.others] == [".txt"]
+    assert {path.suffix for path in found.unread} == {".jfif", ".PGM", ".avif", ".jp2"}

@@ -1,15 +1,26 @@
-"""Load a fitted generator from its checkpoint: plain values and tensors only."""
+"""Fitted generators and trained tasks on disk: plain values and tensors only, written whole or not at all."""
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from defectbench import names
 from defectbench.config import UserError
+from defectbench.files import replacing
 
+if TYPE_CHECKING:
+    from defectbench.generators.base import Generator
+    from defectbench.tasks.base import Task
+
+WEIGHTS = "task.ckpt"
+"""What a task job of the arm `raw` leaves for mask scores."""
 NOT_A_CHECKPOINT = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -31,8 +42,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: there is no such file, or it is not a generator's checkpoint.
     """
-    import torch
-
     if not path.is_file():
         raise UserError(
             f"{path}: no such checkpoint; give the generator.ckpt that `defectbench fit` wrote"
@@ -78,3 +87,57 @@ def load_generator(path: Path, expected: str | None = None) -> Any:
             f"{' '.join(str(error).split())[:200]}; fit it again"
         ) from None
     return generator.eval()
+
+
+def save_generator(
+    generator: Generator,
+    name: str,
+    path: Path,
+    view: Mapping[str, Any] | None = None,
+    trained: Sequence[str] | None = None,
+) -> None:
+    """Write what sampling needs: name, arguments, view, the labels it was trained on, weights; no optimiser."""
+    content = {
+        "generator": name,
+        "revision": generator.revision,
+        "view": dict(view or {"name": "full", "background": 0, "dilate": 0}),
+        "trained": list(generator.defects if trained is None else trained),
+        **_kept(generator),
+    }
+    save_plain(content, path)
+
+
+def save_plain(content: Mapping[str, Any], path: Path) -> None:
+    """Write plain values and tensors whole or not at all; the bytes do not depend on the file's name."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(dict(content), file)
+
+
+def save_task(task: Task, name: str, path: Path) -> None:
+    """Write a trained task: plain values and tensors only, whole or not at all."""
+    save_plain({"task": name, **_kept(task)}, path)
+
+
+def load_task(folder: Path) -> Task:
+    """Build the task that a task job of the arm `raw` left, in evaluation mode.
+
+    Raises:
+        UserError: the job left no weights.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise UserError(
+            f"{path}: not there, as this job was done before mask scores looked through it; delete "
+            f"{folder} and run again with --retry"
+        )
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    task: Task = names.find("tasks", content["task"], str(path)).load()(**content["arguments"])
+    task.load_state_dict(content["state_dict"])
+    task.eval()
+    return task
+
+
+def _kept(module: Generator | Task) -> dict[str, Any]:
+    """Arguments, which go through JSON so that only plain values can get in, and weights."""
+    state = {k: v.cpu() if torch.is_tensor(v) else v for k, v in module.state_dict().items()}
+    return {"arguments": json.loads(json.dumps(dict(module.hparams))), "state_dict": state}
