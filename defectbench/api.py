@@ -195,7 +195,7 @@ def run(
     out: str | Path = "results",
     on: str = "inline",
     workers: int = 0,
-    only: Mapping[str, str] | None = None,
+    only: Mapping[str, str | Sequence[str]] | None = None,
     retry: bool = False,
     machine: Mapping[str, Any] | None = None,
     tensorboard: bool = False,
@@ -215,7 +215,7 @@ def run(
         out: folder for results; jobs lie in its `jobs/`.
         on: `inline` (this process), `local` (worker processes), or `slurm` (allocations of a cluster; waits for them).
         workers: worker processes; 0 for one per GPU or core.
-        only: restricts the cells, e.g. `{"method": "StarGAN"}`.
+        only: restricts the cells to one value of a key or several, e.g. `{"method": "StarGAN"}`.
         retry: repeat jobs that failed for a reason that would repeat.
         machine: `accelerator`, `devices`, `precision`.
         tensorboard: whether fits write TensorBoard files.
@@ -252,7 +252,7 @@ def submit(
     preset: str = "smoke",
     data: str | Path | None = None,
     out: str | Path = "results",
-    only: Mapping[str, str] | None = None,
+    only: Mapping[str, str | Sequence[str]] | None = None,
     retry: bool = False,
     machine: Mapping[str, Any] | None = None,
     tensorboard: bool = False,
@@ -287,7 +287,7 @@ def _options(
     preset: str,
     data: str | Path | None,
     out: str | Path,
-    only: Mapping[str, str] | None,
+    only: Mapping[str, str | Sequence[str]] | None,
     retry: bool,
     machine: Mapping[str, Any] | None,
     tensorboard: bool,
@@ -303,7 +303,7 @@ def _options(
         preset=preset,
         data=given,
         out=Path(out),
-        only=dict(only or {}),
+        only={k: [v] if isinstance(v, str) else list(v) for k, v in (only or {}).items()},
         retry=retry,
         machine={"accelerator": "auto", "devices": 1, "precision": "auto", **(machine or {})},
         tensorboard=tensorboard,

@@ -136,7 +136,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Run only these cells; keys: subset, method, arm, model, label.",
+            help="Run only these cells; keys: subset, method, arm, model, label. Values of one key are alternatives.",
         ),
     ] = None,
     retry: Annotated[

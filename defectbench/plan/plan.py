@@ -76,9 +76,9 @@ class Cell:
     fits: tuple[str, ...]
     lacking: str = ""
 
-    def matches(self, only: Mapping[str, str]) -> bool:
-        """Whether the cell has all the given values, e.g. `{"method": "StarGAN"}`."""
-        return all(str(getattr(self, key)) == value for key, value in only.items())
+    def matches(self, only: Mapping[str, Sequence[str]]) -> bool:
+        """Whether the cell has for each key one of the given values, e.g. `{"method": ["StarGAN"]}`."""
+        return all(str(getattr(self, key)) in values for key, values in only.items())
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,16 @@ class Plan:
 ONLY_KEYS = ("subset", "method", "arm", "model", "label")
 
 
-def parse_only(pairs: Sequence[str]) -> dict[str, str]:
-    """Read `KEY=VALUE` filters.
+def parse_only(pairs: Sequence[str]) -> dict[str, list[str]]:
+    """Read `KEY=VALUE` filters; values of the same key are alternatives.
 
     Raises:
         UserError: a pair is not of that form or its key is unknown.
     """
-    only = {}
+    only: dict[str, list[str]] = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign or key not in ONLY_KEYS:
             raise UserError(f"--only {pair}: expected KEY=VALUE; {nearest(key, ONLY_KEYS)}")
-        only[key] = value
+        only.setdefault(key, []).append(value)
     return only

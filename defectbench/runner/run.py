@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defectbench import names
-from defectbench.config import UserError
+from defectbench.config import UserError, nearest
 from defectbench.executors.base import Board, Executor
 from defectbench.executors.order import in_two_passes, waiting
 from defectbench.machine import told_device
@@ -50,7 +50,7 @@ class Options:
     preset: str = "smoke"
     data: Path | None = None
     out: Path = Path("results")
-    only: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, Sequence[str]] = field(default_factory=dict)
     retry: bool = False
     machine: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
@@ -143,10 +143,17 @@ def undertake(tables: Sequence[str], options: Options, say: Say) -> Undertaking:
     store.open()
     needed = []
     for plan in plans:
+        for key, values in options.only.items():
+            known = {str(getattr(cell, key)): 0 for cell in plan.cells}
+            for value in values:
+                if value not in known:
+                    raise UserError(
+                        f"--only {key}={value}: no cell of {plan.spec.name} has it; {nearest(value, known)}"
+                    )
         cells = [cell for cell in plan.cells if cell.matches(options.only)]
         if not cells:
             raise UserError(
-                f"--only {dict(options.only)}: no cell of {plan.spec.name} has these values"
+                f"--only {dict(options.only)}: no cell of {plan.spec.name} has all of it"
             )
         needed.append(plan.needed(cells))
     jobs = {key: job for each in needed for key, job in each.items()}

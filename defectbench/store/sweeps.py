@@ -41,7 +41,7 @@ class Asked:
     tables: Sequence[str]
     preset: str
     data: str
-    only: Mapping[str, str]
+    only: Mapping[str, Sequence[str]]
     machine: Mapping[str, Any]
     tensorboard: bool
     foreign: Mapping[str, str]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from defectbench.plan.plan import parse_only
 from defectbench.report.collect import COLUMNS
+from defectbench.runner.run import Options, plan_table
 from tests.running import call, command
 
 pytestmark = pytest.mark.slow
@@ -171,6 +173,19 @@ def test_only_runs_what_is_asked(run, table, tmp_path):
         states = {(r["method"], r["status"]) for r in csv.DictReader(file)}
     assert states == {("none", "ok"), ("DCDGANc", "not run"), ("Memoriser", "not run")}
     assert not list(out.glob("jobs/*/generator.ckpt"))
+
+
+def test_values_of_one_key_are_alternatives_and_unknown_ones_name_the_known(run, table, tmp_path):
+    asked = ("--only", "method=DCDGANc", "--only", "method=Memoriser", "--only", "arm=raw")
+    refused = run("run", table, "--out", tmp_path, *asked)
+    assert refused.code == 2
+    assert "has all of it" in refused.err
+    plan = plan_table(str(table), Options(out=tmp_path), lambda _: None)
+    only = parse_only(["method=DCDGANc", "method=none"])
+    assert {cell.method for cell in plan.cells if cell.matches(only)} == {"DCDGANc", "none"}
+    refused = run("run", table, "--out", tmp_path, "--only", "method=DCGANc")
+    assert refused.code == 2
+    assert "did you mean 'DCDGANc'" in refused.err
 
 
 def test_a_diverging_generator_fails_its_own_cells_and_the_table_is_written(run, table, tmp_path):

@@ -187,7 +187,7 @@ def _usable(synthetic: Prepared, needs_masks: bool) -> npt.NDArray[np.int64]:
         return rows
     invalid = synthetic.table["mask_source"].isin(["invalid", "none"]).to_numpy()
     if "boxes" in synthetic.table.columns:  # replayed images of a dataset that annotates boxes
-        invalid &= (synthetic.table["boxes"] == "").to_numpy()
+        invalid = invalid & (synthetic.table["boxes"] == "").to_numpy()
     if invalid.all():
         reasons = ", ".join(sorted(set(synthetic.table["mask_source"])))
         raise NothingToAdd(
