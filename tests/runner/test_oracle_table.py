@@ -57,5 +57,5 @@ def test_true_samples_help_in_every_task_and_copies_in_none(run, tmp_path: Path)
     for model, (_, bar) in BARS.items():
         assert means[model, "Oracle"] >= bar, model
         gain = {who: float(gains[model, who]["gain"]) for who in ("Oracle", "Memoriser")}
-        assert gain["Oracle"] > 0.1, model
+        assert gain["Oracle"] > 0.05, model
         assert gain["Memoriser"] < gain["Oracle"] / 2, model
