@@ -61,7 +61,7 @@ def run_again(out: Path) -> None:
 def tells_who(path: Path) -> bool:
     """Whether a file only tells who did a job, or what a command asked for: its place and time, no result."""
     costs = path.name.endswith(".cost.csv")  # its seconds are those of the clock
-    return costs or path.name == "worker.json" or "sweeps" in path.parts
+    return costs or path.name in {"worker.json", "states.log"} or "sweeps" in path.parts
 
 
 def content(out: Path) -> dict[str, Any]:
