@@ -198,22 +198,27 @@ class _Killed(Exception):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNING)
 def test_killed_and_resumed_ends_with_the_same_bits(name, squares, tmp_path):
-    whole = fit(name, squares, tmp_path / "whole", images=BATCH * 4, checkpoint_every=BATCH * 2)
+    whole = fit(name, squares, tmp_path / "whole", images=BATCH * 6, checkpoint_every=BATCH * 2)
+
+    seen = 0
 
     def kill(_module) -> None:
-        raise _Killed
+        nonlocal seen
+        seen += 1
+        if seen == 2:
+            raise _Killed
 
     with pytest.raises(_Killed):
         fit(
             name,
             squares,
             tmp_path / "cut",
-            images=BATCH * 4,
+            images=BATCH * 6,
             checkpoint_every=BATCH * 2,
             on_checkpoint=kill,
         )
     assert (tmp_path / "cut" / "last.ckpt").exists()
-    resumed = fit(name, squares, tmp_path / "cut", images=BATCH * 4, checkpoint_every=BATCH * 2)
+    resumed = fit(name, squares, tmp_path / "cut", images=BATCH * 6, checkpoint_every=BATCH * 2)
 
     old, new = whole.state_dict(), resumed.state_dict()
     different = [

@@ -113,7 +113,9 @@ def test_contents_without_normals_to_be_put_on_are_refused_before_training(tmp_p
     header, *rows = data.read_text().splitlines()
     data.write_text("\n".join([header, *(row for row in rows if row.endswith(kinds))]))
     table = own_table(tmp_path / "own.yaml", product)
-    options = Options(data=data, out=tmp_path / "out", only={"method": "DCDGANc", "arm": "score"})
+    options = Options(
+        data=data, out=tmp_path / "out", only={"method": ["DCDGANc"], "arm": ["score"]}
+    )
     for _ in range(2):  # a second run passes over what has been refused
         ended: list[str] = []
         board = SimpleNamespace(

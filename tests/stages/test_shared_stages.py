@@ -104,7 +104,7 @@ def test_a_model_is_the_one_that_trained_all_its_stages_itself(name, devices, ta
 
 def test_shared_stages_that_fail_take_their_own_cells_alone(table, tmp_path):
     table.write_text(table.read_text().replace("dfmgan: {'", "dfmgan: {'lr': 1.0e+30, '"))
-    options = Options(out=tmp_path / "out", only={"model": "U-Net"})
+    options = Options(out=tmp_path / "out", only={"model": ["U-Net"]})
     outcome = run_table(str(table), options, Inline(), Quiet(), lambda _: None)
     assert set(outcome.lost) == {f"fit dfmgan wood, shared stages, seed {s}" for s in (0, 1)}
     with outcome.files[1].open() as file:

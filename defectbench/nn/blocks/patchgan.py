@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 PlainNorm = Callable[[int], nn.Module]
@@ -20,6 +21,7 @@ class PatchTrunk(nn.Module):
         norm: normalisation, `norm(channels)`; None for none. Convolutions before it have no bias, which it would undo.
         norm_first: whether the first convolution is normalised too.
         slope: of the leaky ReLU.
+        wrap: applied to each convolution, e.g. `torch.nn.utils.parametrizations.spectral_norm`.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class PatchTrunk(nn.Module):
         norm: PlainNorm | None = None,
         norm_first: bool = False,
         slope: float = 0.2,
+        wrap: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
         """Build the layers.
 
@@ -44,13 +47,22 @@ class PatchTrunk(nn.Module):
         self.layers = nn.ModuleList()
         for index, (width, stride) in enumerate(zip(widths, strides, strict=True)):
             normed = norm is not None and (index > 0 or norm_first)
-            layer = nn.Sequential(nn.Conv2d(in_ch, width, 4, stride, padding=1, bias=not normed))
+            conv: nn.Module = nn.Conv2d(in_ch, width, 4, stride, padding=1, bias=not normed)
+            layer = nn.Sequential(wrap(conv) if wrap else conv)
             if norm is not None and normed:
                 layer.append(norm(width))
             layer.append(nn.LeakyReLU(slope))
             self.layers.append(layer)
             in_ch = width
         self.out_ch = in_ch
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Give the features after each convolution, for feature matching."""
+        found = []
+        for layer in self.layers:
+            x = layer(x)
+            found.append(x)
+        return found
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the last features: (B, in_ch, H, W) to (B, C, h, w)."""
@@ -68,6 +80,8 @@ class PatchCritic(nn.Module):
         trunk: the convolutions.
         kernel: of the head, 3 or 4, padding 1.
         logits: channels of the map: 1, or 2 for D2GAN.
+        bias: of the head.
+        wrap: applied to the head's convolution.
     """
 
     def __init__(
@@ -76,10 +90,13 @@ class PatchCritic(nn.Module):
         *,
         kernel: int = 4,
         logits: int = 1,
+        bias: bool = True,
+        wrap: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.trunk = trunk
-        self.head = nn.Conv2d(trunk.out_ch, logits, kernel, padding=1)
+        head: nn.Module = nn.Conv2d(trunk.out_ch, logits, kernel, padding=1, bias=bias)
+        self.head = wrap(head) if wrap else head
 
     def forward(self, x: Tensor) -> Tensor:
         """Judge patches: (B, in_ch, H, W) to logits (B, L, h, w)."""
@@ -113,3 +130,25 @@ class ClassCritic(nn.Module):
         """Judge: (B, in_ch, H, W) to patch logits (B, 1, h, w) and class logits (B, K)."""
         features = self.trunk(x)
         return self.source(features), self.classes(features).flatten(1)
+
+
+class MultiScale(nn.Module):
+    """The same kind of critic on the image and its halvings (Wang et al. 2018, sec. 3.2).
+
+    Args:
+        make: makes one critic.
+        scales: how many.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module], scales: int = 2) -> None:
+        super().__init__()
+        self.critics = nn.ModuleList(make() for _ in range(scales))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Judge at each scale, finest first."""
+        judged = []
+        for index, critic in enumerate(self.critics):
+            if index:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            judged.append(critic(x))
+        return judged

@@ -27,6 +27,16 @@ def logistic_generator(fake: Tensor) -> Tensor:
     return F.softplus(-fake.float()).mean()
 
 
+def hinge_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """Hinge loss of critic logits: `relu(1 - real) + relu(1 + fake)` (Lim & Ye 2017)."""
+    return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+
+
+def hinge_generator(fake: Tensor) -> Tensor:
+    """The generator's side of the hinge loss: `-fake` (Lim & Ye 2017)."""
+    return -fake.float().mean()
+
+
 def least_squares_critic(real: Tensor, fake: Tensor) -> Tensor:
     """Least squares with targets 1 and 0: `(real - 1)^2 + fake^2` (Mao et al. 2017, eq. 9 without its factor 1/2)."""
     return (real.float() - 1).square().mean() + fake.float().square().mean()

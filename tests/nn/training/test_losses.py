@@ -7,7 +7,7 @@ import torch
 
 from defectbench.nn.training import losses
 
-PAIRS = ["logistic", "least_squares", "wasserstein"]
+PAIRS = ["logistic", "hinge", "least_squares", "wasserstein"]
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ PAIRS = ["logistic", "least_squares", "wasserstein"]
             math.log(1 + math.exp(-2)) + math.log(1 + math.exp(0.5)),
             math.log(1 + math.exp(-0.5)),
         ),
+        ("hinge", 0.0 + 1.5, -0.5),
         ("least_squares", 1.0 + 0.25, 0.25),
         ("wasserstein", 0.5 - 2.0, -0.5),
     ],

@@ -6,7 +6,7 @@ from torch import nn
 
 from defectbench.nn.blocks.content_noise import draw_from
 from defectbench.nn.blocks.modulate import Spade, instance
-from defectbench.nn.blocks.patchgan import ClassCritic, PatchCritic, PatchTrunk
+from defectbench.nn.blocks.patchgan import ClassCritic, MultiScale, PatchCritic, PatchTrunk
 from defectbench.nn.translation.translator import Translator
 from tests.generators.short_training import millions
 
@@ -97,6 +97,13 @@ def test_class_critic_shrinks_its_depth_with_the_image():
     assert classes.shape == (2, 4)
 
 
-def test_a_trunk_wants_one_stride_for_each_width():
+def test_trunk_features_and_scales():
+    trunk = PatchTrunk(widths=(4, 8), norm=nn.InstanceNorm2d)
+    assert [tuple(f.shape) for f in trunk.features(torch.zeros(1, 3, 16, 16))] == [
+        (1, 4, 8, 8),
+        (1, 8, 4, 4),
+    ]
+    scales = MultiScale(lambda: PatchCritic(PatchTrunk(widths=(4, 8))), 2)
+    assert [t.shape[-1] for t in scales(torch.zeros(1, 3, 32, 32))] == [7, 3]
     with pytest.raises(ValueError, match="1 strides for 2 widths"):
         PatchTrunk(widths=(4, 8), strides=(2,))
