@@ -24,7 +24,7 @@ from defectbench.executors.profiles import Profile
 from defectbench.files import write_text
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context
-from defectbench.stages.nodes import NODES
+from defectbench.stages.ranks.nodes import NODES
 from defectbench.store.sweeps import Sweep, check_goes_on, read_sweep
 
 SCRIPT = "allocation.sh"

@@ -2,7 +2,7 @@
 
 Lightning would start the whole command again for the other devices, and their processes would wait for the job that the
 first one holds. Here the process that holds the job starts one process per device (`python -m
-defectbench.stages.rank`), here or on the nodes of its allocation (`nodes.py`), each of which does the fit stage and finds that it has a rank. The parent keeps the
+defectbench.stages.ranks.rank`), here or on the nodes of its allocation (`nodes.py`), each of which does the fit stage and finds that it has a rank. The parent keeps the
 claim and the lease, passes progress on, and takes result or error from a pipe. When one of them ends with an error, or
 the parent does, by whatever cause, all of them end.
 """
@@ -25,7 +25,7 @@ from defectbench.config import UserError
 from defectbench.machine import Machine
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context, JobFailed
-from defectbench.stages.nodes import nodes_here, on_nodes
+from defectbench.stages.ranks.nodes import nodes_here, on_nodes
 from defectbench.stages.surroundings import without_cluster
 from defectbench.stages.training import LAST, Diverged
 
@@ -122,7 +122,7 @@ def _free_port() -> int:
 def _start(number: int, port: int, job: Job, context: Context, log: int) -> Rank:
     mine, theirs = Pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "defectbench.stages.rank", str(theirs.fileno())],
+        [sys.executable, "-m", "defectbench.stages.ranks.rank", str(theirs.fileno())],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -1,4 +1,4 @@
-"""One process of a fit on several devices: `python -m defectbench.stages.rank PIPE`, started by `distributed.py`.
+"""One process of a fit on several devices: `python -m defectbench.stages.ranks.rank PIPE`, started by `distributed.py`.
 
 PIPE is the number of a pipe, or HOST:PORT of the worker on another node (`nodes.py`).
 """
@@ -16,7 +16,7 @@ from defectbench.machine import Machine
 from defectbench.plan.job import Job
 from defectbench.stages.fit import fit
 from defectbench.stages.lifeline import end_with
-from defectbench.stages.nodes import call_back
+from defectbench.stages.ranks.nodes import call_back
 
 
 def _portable(error: Exception) -> Exception:

@@ -72,7 +72,7 @@ def on_nodes(
                     "--distribution=block",
                     "--cpu-bind=none",
                 ),
-                *(sys.executable, "-m", "defectbench.stages.rank"),
+                *(sys.executable, "-m", "defectbench.stages.ranks.rank"),
                 f"{host}:{server.getsockname()[1]}",
             ],
             stdin=subprocess.DEVNULL,
@@ -150,4 +150,4 @@ def call_back(address: str) -> Connection:
     os.environ["LOCAL_RANK"] = os.environ["SLURM_LOCALID"]
     connection = Client((host, int(port)), family="AF_INET", authkey=key)
     connection.send(int(os.environ["SLURM_PROCID"]))
-    return connection  # type: ignore[return-value]
+    return connection
