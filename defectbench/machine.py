@@ -26,14 +26,16 @@ class Machine:
 
     Attributes:
         accelerator: "cpu"; "gpu" (a CUDA device, also "cuda"); or "auto": CUDA where there is such a device.
-        devices: how many; more than one means DDP, one process each.
-        rank: which of these processes this one is; None before they are started (`stages/distributed.py`).
+        devices: how many, on all nodes together; more than one means DDP, one process each.
+        nodes: over how many machines they are spread, the same number on each.
+        rank: which of these processes this one is; None before they are started (`stages/ranks/distributed.py`).
         precision: Lightning's name; "auto" is bf16-mixed on CUDA and 32-true elsewhere.
         loader_workers: processes that make batches ahead.
     """
 
     accelerator: str = "auto"
     devices: int = 1
+    nodes: int = 1
     rank: int | None = None
     precision: str = "auto"
     loader_workers: int = 0

@@ -19,9 +19,10 @@ class Profile(BaseModel):
         partition: of the cluster; "" for its default.
         account: who pays; "" for the default.
         qos: quality of service; "" for the default.
-        gpus: GPUs of an allocation.
-        cpus: cores of an allocation.
-        memory: of an allocation, as `sbatch --mem` takes it, e.g. 16G; "" for the default.
+        nodes: of an allocation; more than one are for `--devices`: one worker, whose fits are spread over all of them.
+        gpus: GPUs of a node.
+        cpus: cores of a node.
+        memory: of a node, as `sbatch --mem` takes it, e.g. 16G; "" for the default.
         time: limit of an allocation, e.g. "24:00:00"; "" for the default. Work goes on in the next one.
         setup: shell lines that run before the workers start, e.g. `module load cuda`.
         container: words in front of the worker's command, e.g. `apptainer exec --nv image.sif`.
@@ -38,6 +39,7 @@ class Profile(BaseModel):
     partition: str = ""
     account: str = ""
     qos: str = ""
+    nodes: int = Field(default=1, ge=1)
     gpus: int = Field(default=0, ge=0)
     cpus: int = Field(default=1, ge=1)
     memory: str = ""
@@ -51,13 +53,21 @@ class Profile(BaseModel):
     idle_minutes: float = Field(default=10.0, ge=0)
     sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
 
+    @property
+    def workers(self) -> int:
+        """Worker processes of an allocation; 0: as many as it has devices."""
+        return 1 if self.nodes > 1 else self.workers_per_allocation
+
     def options(self) -> list[str]:
         """Give the options of `sbatch` that ask for it."""
         asked = {
             "partition": self.partition,
             "account": self.account,
             "qos": self.qos,
-            "gpus": self.gpus or "",
+            "nodes": self.nodes,
+            "ntasks": self.nodes,
+            "ntasks-per-node": 1 if self.nodes > 1 else "",
+            "gpus" if self.nodes == 1 else "gpus-per-node": self.gpus or "",
             "cpus-per-task": self.cpus,
             "mem": self.memory,
             "time": self.time,
@@ -70,6 +80,10 @@ class Profile(BaseModel):
 
     def told(self) -> str:
         """Say in words what one allocation holds."""
+        if self.nodes > 1:
+            parts = [f"{self.nodes} nodes, of each"]
+            parts += [f"{self.gpus} GPU(s)"] if self.gpus else []
+            return " ".join([*parts, f"{self.cpus} core(s)"]) + ", 1 worker"
         workers = self.workers_per_allocation or "as many as its devices"
         parts = [f"{self.gpus} GPU(s)"] if self.gpus else []
         parts += [f"{self.cpus} core(s)", f"{workers} worker(s)"]

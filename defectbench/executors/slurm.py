@@ -24,6 +24,7 @@ from defectbench.executors.profiles import Profile
 from defectbench.files import write_text
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context
+from defectbench.stages.ranks.nodes import NODES
 from defectbench.store.sweeps import Sweep, check_goes_on, read_sweep
 
 SCRIPT = "allocation.sh"
@@ -157,7 +158,7 @@ def script(sweep: Sweep, profile: Profile) -> str:
         *shlex.split(profile.container),
         profile.python or sys.executable,
         *("-m", "defectbench", "worker", str(sweep.path)),
-        f"--workers={profile.workers_per_allocation}",
+        f"--workers={profile.workers}",
         f"--idle-minutes={profile.idle_minutes:g}",
     ]
     log = shlex.quote(str(sweep.folder / "logs"))
@@ -167,7 +168,8 @@ def script(sweep: Sweep, profile: Profile) -> str:
         'export DEFECTBENCH_ALLOCATION="${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}_${SLURM_ARRAY_TASK_ID:-0}"',
         f'export DEFECTBENCH_WORKER_LOG={log}/"$DEFECTBENCH_ALLOCATION.log"',
         *profile.setup,
-        f"exec srun --ntasks=1 --cpus-per-task={profile.cpus} {shlex.join(worker)}",
+        f"export {NODES}={profile.nodes}",
+        f"exec srun --nodes=1 --relative=0 --ntasks=1 --ntasks-per-node=1 --cpus-per-task={profile.cpus} {shlex.join(worker)}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -208,12 +210,15 @@ class Slurm:
         """
         from filelock import FileLock
 
+        devices, nodes = int(sweep.asked.machine["devices"]), self.profile.nodes
+        if devices % nodes:
+            raise UserError(
+                f"--devices {devices}: the profile's allocations have {nodes} nodes; expected a multiple of {nodes}"
+            )
         (sweep.folder / "logs").mkdir(parents=True, exist_ok=True)
         with FileLock(str(sweep.folder / ".submit.lock")):
             alive = len(allocations(sweep))
-            each = self.profile.workers_per_allocation or max(
-                self.profile.gpus or self.profile.cpus, 1
-            )
+            each = self.profile.workers or max(self.profile.gpus or self.profile.cpus, 1)
             lacking = max(min(-(-widest(todo) // each), self.most) - alive, 0)
             if not lacking:
                 return Submitted(sweep, len(todo), "", 0, alive)
@@ -223,7 +228,7 @@ class Slurm:
             command = [
                 *("sbatch", "--parsable", f"--job-name={job_name(sweep)}"),
                 f"--array=0-{lacking - 1}",
-                *("--nodes=1", "--ntasks=1", "--requeue", "--open-mode=append"),
+                *("--requeue", "--open-mode=append"),
                 f"--signal=USR2@{self.profile.warning_seconds}",
                 f"--output={log}",
                 *self.profile.options(),

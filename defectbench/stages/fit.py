@@ -53,7 +53,7 @@ def fit(job: Job, folder: Path, context: Context) -> dict[str, Any]:
     if read_reached(folder) is None and "shared" in job.parents and machine.rank is None:
         _take_up(job.parents["shared"], folder, context.store)
     if machine.devices > 1 and machine.rank is None:
-        from defectbench.stages.distributed import fit_on_devices
+        from defectbench.stages.ranks.distributed import fit_on_devices
 
         return fit_on_devices(job, folder, context)
     spec = job.spec

@@ -50,7 +50,7 @@ def without_cluster(environment: Mapping[str, str], *, ranks: bool = False) -> d
 
     Args:
         environment: variables by name.
-        ranks: keep the variables of `RANKS`, which `stages/distributed.py` gives to its processes.
+        ranks: keep the variables of `RANKS`, which `stages/ranks/distributed.py` gives to its processes.
     """
     return {
         name: value

@@ -105,7 +105,8 @@ def _trainer(
 ) -> Trainer:
     return Trainer(
         accelerator="gpu" if machine.on_cuda else "cpu",
-        devices=machine.devices,
+        devices=machine.devices // machine.nodes,
+        num_nodes=machine.nodes,
         strategy="ddp_find_unused_parameters_true" if many else "auto",
         plugins=[environment_of(machine.devices)],  # whatever cluster this machine is of
         precision=machine.resolved_precision(),

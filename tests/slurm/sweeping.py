@@ -57,8 +57,10 @@ def long_table(images: int) -> str:
     return text.replace("  - {arm: raw}\n", "").replace("steps: 6", "steps: 3")
 
 
-def submission(cluster: Cluster, table: Path, out: Path, profile: Path) -> subprocess.Popen[str]:
-    arguments = ("--out", out, "--on", "slurm", "--cluster", profile, "--json")
+def submission(
+    cluster: Cluster, table: Path, out: Path, profile: Path, *more: object
+) -> subprocess.Popen[str]:
+    arguments = ("--out", out, "--on", "slurm", "--cluster", profile, "--json", *more)
     return subprocess.Popen(
         command("run", table, *arguments),
         env=cluster.environment,

@@ -68,7 +68,7 @@ def processes_of(folder: Path) -> list[int]:
     log, found = (folder / "ranks.log").resolve(), []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if (entry / "fd" / "1").resolve() == log and b"stages.rank" in (
+            if (entry / "fd" / "1").resolve() == log and b"stages.ranks.rank" in (
                 entry / "cmdline"
             ).read_bytes():
                 found.append(int(entry.name))

@@ -2,7 +2,7 @@
 
 Lightning would start the whole command again for the other devices, and their processes would wait for the job that the
 first one holds. Here the process that holds the job starts one process per device (`python -m
-defectbench.stages.rank`), each of which does the fit stage and finds that it has a rank. The parent keeps the
+defectbench.stages.ranks.rank`), here or on the nodes of its allocation (`nodes.py`), each of which does the fit stage and finds that it has a rank. The parent keeps the
 claim and the lease, passes progress on, and takes result or error from a pipe. When one of them ends with an error, or
 the parent does, by whatever cause, all of them end.
 """
@@ -25,6 +25,7 @@ from defectbench.config import UserError
 from defectbench.machine import Machine
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context, JobFailed
+from defectbench.stages.ranks.nodes import nodes_here, on_nodes
 from defectbench.stages.surroundings import without_cluster
 from defectbench.stages.training import LAST, Diverged
 
@@ -56,35 +57,58 @@ def fit_on_devices(job: Job, folder: Path, context: Context) -> dict[str, Any]:
         RuntimeError: a process was killed, or failed in another way; the text has its log's place.
     """
     machine = Machine(**context.machine)
-    _check_devices(machine)
+    nodes = nodes_here()
+    if machine.devices % nodes:
+        raise UserError(
+            f"--devices {machine.devices}: the allocation has {nodes} nodes; expected a multiple of {nodes}"
+        )
+    _check_devices(machine, machine.devices // nodes)
+    result = _fit_here(job, folder, context) if nodes == 1 else _fit_on_nodes(job, folder, context)
+    for name in (LAST, LOG):  # not before every rank has ended: each looks where to go on
+        (folder / name).unlink(missing_ok=True)
+    return result
+
+
+def _fit_on_nodes(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    machine, nodes = Machine(**context.machine), nodes_here()
+    threads = int(job.spec["threads"])
+    with (
+        (folder / LOG).open("wb") as log,
+        on_nodes(nodes, machine.devices, threads, log.fileno()) as (process, pipes),
+    ):
+        ranks = [Rank(number, process, pipe) for number, pipe in enumerate(pipes)]
+        for rank in ranks:
+            _tell(rank, job, context, nodes)
+        return _hear(ranks, context)
+
+
+def _fit_here(job: Job, folder: Path, context: Context) -> dict[str, Any]:
+    machine = Machine(**context.machine)
     ranks: list[Rank] = []
     try:
         with (folder / LOG).open("wb") as log:
             port = _free_port()
             for number in range(machine.devices):
                 ranks.append(_start(number, port, job, context, log.fileno()))
-        result = _hear(ranks, context)
+        return _hear(ranks, context)
     finally:
         for rank in ranks:
             rank.process.kill()
         for rank in ranks:
             rank.process.wait()
             rank.pipe.close()
-    for name in (LAST, LOG):  # not before every rank has ended: each looks where to go on
-        (folder / name).unlink(missing_ok=True)
-    return result
 
 
-def _check_devices(machine: Machine) -> None:
-    """Refuse more CUDA devices than there are."""
+def _check_devices(machine: Machine, each: int) -> None:
+    """Refuse more CUDA devices than there are; a node has `each` of them."""
     if not machine.on_cuda:
         return
     import torch
 
     there = torch.cuda.device_count()
-    if machine.devices > there:
+    if each > there:
         raise UserError(
-            f"--devices {machine.devices}: this process sees {there} CUDA device(s); ask for fewer, "
+            f"--devices {machine.devices}: wants {each} here, and this process sees {there} CUDA device(s); ask for fewer, "
             "or for CPU processes with --accelerator cpu"
         )
 
@@ -98,7 +122,7 @@ def _free_port() -> int:
 def _start(number: int, port: int, job: Job, context: Context, log: int) -> Rank:
     mine, theirs = Pipe()
     process = subprocess.Popen(
-        [sys.executable, "-m", "defectbench.stages.rank", str(theirs.fileno())],
+        [sys.executable, "-m", "defectbench.stages.ranks.rank", str(theirs.fileno())],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -115,9 +139,13 @@ def _start(number: int, port: int, job: Job, context: Context, log: int) -> Rank
     )
     theirs.close()
     rank = Rank(number, process, mine)
-    machine = {**context.machine, "rank": number}
-    mine.send((job.to_json(), replace(context, machine=machine, progress=None)))
+    _tell(rank, job, context, nodes=1)
     return rank
+
+
+def _tell(rank: Rank, job: Job, context: Context, nodes: int) -> None:
+    machine = {**context.machine, "rank": rank.number, "nodes": nodes}
+    rank.pipe.send((job.to_json(), replace(context, machine=machine, progress=None)))
 
 
 def _hear(ranks: Sequence[Rank], context: Context) -> dict[str, Any]:

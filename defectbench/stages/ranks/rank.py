@@ -1,4 +1,7 @@
-"""One process of a fit on several devices: `python -m defectbench.stages.rank PIPE`, started by `distributed.py`."""
+"""One process of a fit on several devices: `python -m defectbench.stages.ranks.rank PIPE`, started by `distributed.py`.
+
+PIPE is the number of a pipe, or HOST:PORT of the worker on another node (`nodes.py`).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from defectbench.machine import Machine
 from defectbench.plan.job import Job
 from defectbench.stages.fit import fit
 from defectbench.stages.lifeline import end_with
+from defectbench.stages.ranks.nodes import call_back
 
 
 def _portable(error: Exception) -> Exception:
@@ -28,10 +32,11 @@ def _portable(error: Exception) -> Exception:
 
 
 def main() -> None:
-    """Do the fit stage as one rank; the job comes through the pipe whose number is the argument."""
+    """Do the fit stage as one rank; the job comes through the pipe that the argument names."""
     import torch
 
-    pipe = Connection(int(sys.argv[1]))
+    where = sys.argv[1]
+    pipe = Connection(int(where)) if where.isdigit() else call_back(where)
     content, context = pipe.recv()
     end_with(pipe)
     job = Job.from_json(content)
