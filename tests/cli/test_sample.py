@@ -14,9 +14,9 @@ from scipy.ndimage import binary_dilation
 from defectbench import names
 from defectbench.generators.memoriser import Memoriser
 from defectbench.stages.checkpoints import save_generator
-from tests.cli.conftest import save
 from tests.conftest import Outcome, Run
 from tests.generators.short_training import DEFECTS, build, draw_batch
+from tests.trees import save
 
 SIZE = 32
 CONTENTS = {"name": "contents", "background": 0, "dilate": 0}

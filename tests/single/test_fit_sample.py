@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from defectbench.stages.checkpoints import read_checkpoint
-from tests.cli.conftest import save
 from tests.cli.test_sample import rows
 from tests.conftest import Run
 from tests.runner.test_bad_input import refused
+from tests.trees import save
 
 FIT = ["--size", 32, "--standin-size", 48, "--images", 16, "--batch", 4]
 TINY = ["--set", "base=4", "--set", "blocks=1"]

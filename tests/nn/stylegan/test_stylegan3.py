@@ -15,6 +15,7 @@ from defectbench.nn.stylegan.stylegan3 import (
     Signal,
     plan,
 )
+from tests.generators.short_training import millions
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_the_generator_has_the_parameters_of_the_official_code(
 ) -> None:
     with torch.device("meta"):
         made = AliasFreeGenerator(size=size, base=base, most=most, layers=layers)
-    assert sum(p.numel() for p in made.parameters()) / 1e6 == pytest.approx(expected, abs=0.006)
+    assert millions(made) == pytest.approx(expected, abs=0.006)
 
 
 def test_the_canvas_grows_as_the_official_code_lays_it_out() -> None:
