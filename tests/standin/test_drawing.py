@@ -15,10 +15,7 @@ from defectbench.standin.defects.canvas import Canvas, foreground
 from defectbench.standin.defects.dagm import weak_ellipse
 from defectbench.standin.parts import Ground, Kind, Mark, Part, Picture
 from defectbench.standin.textures import noise
-
-DATASETS = (
-    "mvtec_ad", "mvtec_loco", "visa", "mtd", "codebrim", "sdi", "dagm2007", "kolektor_sdd", "kolektor_sdd2", "neu_det", "x_sdd",
-)  # fmt: skip
+from tests.standin.test_standin import NAMES
 
 
 @pytest.mark.parametrize("product", drawing.PRODUCTS)
@@ -45,7 +42,7 @@ def test_a_product_is_drawn_and_each_of_its_defects_is_where_the_mask_says(produ
         assert (change[mask] > 2).mean() > 0.6, name
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", NAMES)
 def test_the_defects_of_a_dataset_are_drawn_under_its_names(dataset: str) -> None:
     for product, names in find("datasets", dataset).load().defects.items():
         drawn = drawing.names(product)

@@ -175,15 +175,13 @@ def strand(
     length: float,
     width: float,
     colour: Colour,
-    bend: float = 1.2,
-    shadow: float = 0.45,
 ) -> None:
     """Thread lying on the surface: round, twisted, with a narrow shadow at its lower right."""
-    path = shapes.thread((0, 0), rng.uniform(0, 2 * np.pi), canvas.pixels(length, 12), bend, rng)
+    path = shapes.thread((0, 0), rng.uniform(0, 2 * np.pi), canvas.pixels(length, 12), 1.2, rng)
     path = shapes.centred(path, at)
     radius = canvas.pixels(width, 1.3) / 2
     dark, _ = shapes.stroke(canvas.shape, path + 0.8 * radius, radius)
-    canvas.shade(dark, 1 - shadow)
+    canvas.shade(dark, 0.55)
     alpha, profile = shapes.stroke(canvas.shape, path, radius)
     twist = 1 + 0.12 * smooth(canvas.shape, rng, max(0.006, width))
     tone = (
@@ -200,10 +198,9 @@ def chip(
     length: float,
     width: float,
     colour: Colour = (205, 208, 212),
-    bend: float = 0.5,
 ) -> None:
     """Metal shaving: stiff bent strip with a hard highlight and a shadow."""
-    path = shapes.thread((0, 0), rng.uniform(0, 2 * np.pi), canvas.pixels(length, 5), bend, rng)
+    path = shapes.thread((0, 0), rng.uniform(0, 2 * np.pi), canvas.pixels(length, 5), 0.5, rng)
     path = shapes.centred(path, at)
     radius = canvas.pixels(width, 1.8) / 2 * shapes.taper(len(path), rng.uniform(0.3, 0.9))
     dark, _ = shapes.stroke(canvas.shape, path + 0.9 * float(radius.max()), radius)

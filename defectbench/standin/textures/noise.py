@@ -59,18 +59,14 @@ def fractal(
     scale: float,
     octaves: int = 4,
     gain: float = 0.55,
-    stretch: float = 1.0,
 ) -> Field:
-    """Sum of `smooth` fields, each octave half as long and `gain` times as strong; unit variance.
-
-    `stretch` > 1 makes features that much longer vertically.
-    """
+    """Sum of `smooth` fields, each octave half as long and `gain` times as strong; unit variance."""
     total = np.zeros(shape, np.float32)
     power = 0.0
     for octave in range(octaves):
         length = scale / 2**octave
         weight = gain**octave
-        total += np.float32(weight) * smooth(shape, rng, (length * stretch, length))
+        total += np.float32(weight) * smooth(shape, rng, length)
         power += weight**2
         if length * side(shape) < 1.0:
             break
