@@ -7,7 +7,7 @@ blocked; all others complete.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from defectbench.plan.job import Job
 from defectbench.stages.context import Context
@@ -52,20 +52,6 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End what `run` keeps for its next call."""
-
-
-def ending(failure: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Say how a job has ended, in the words that its cells in the CSV use, and why.
-
-    Args:
-        failure: what `Store.failure` gives.
-
-    Returns:
-        "done", "failed", or "undefined" where what was asked for does not exist; and the reason.
-    """
-    if failure is None:
-        return "done", ""
-    return "undefined" if failure.get("undefined") else "failed", str(failure["reason"])
 
 
 def block_if_hopeless(job: Job, context: Context) -> str:
