@@ -91,6 +91,10 @@ class Task(LightningModule, ABC):
         """
         raise NotImplementedError
 
+    def on_train_start(self) -> None:
+        """Hold fixed statistics from the first step on; Lightning leaves the mode of a new module as it is."""
+        self.train()
+
     def training_step(self, batch: Batch, step: int) -> Tensor:
         """Train on one batch with automatic optimisation."""
         return self.loss(batch)
