@@ -306,6 +306,10 @@ class Planner:
         """Add the trainings of a model in an arm, and lay out their cell."""
         task = names.find("tasks", self.spec.models[model].task)
         budget = self.spec.task_spec(entry, self.preset)
+        arguments = {**self.spec.model_arguments(model, self.preset), **entry.arguments}
+        revision = task.facts.get("revision", 1)
+        if arguments.get("weights"):
+            revision = task.facts.get("revision_with_weights", revision)
         jobs: list[str] = []
         fits: list[str] = []
         without = lacking(self, row, entry, model)
@@ -317,8 +321,8 @@ class Planner:
                 fits.extend(fitted.values())
             spec = {
                 "task": task.name,
-                "revision": task.facts.get("revision", 1),
-                "arguments": {**self.spec.model_arguments(model, self.preset), **entry.arguments},
+                "revision": revision,
+                "arguments": arguments,
                 "arm": entry.arm,
                 **budget.model_copy(update={} if own else {"score_size": "prepared"}).asked(),
                 "threads": self.preset.threads,
@@ -337,7 +341,7 @@ class Planner:
             model=model,
             task=task.name,
             selection="best on validation" if budget.select == "best" else "last",
-            revision=f"{task.name}:{task.facts.get('revision', 1)}",
+            revision=f"{task.name}:{revision}",
             metrics=(*(self.spec.models[model].metrics or self.spec.metrics), *own),
             jobs=tuple(jobs),
             fits=tuple(fits),

@@ -50,6 +50,8 @@ class Task(LightningModule, ABC):
     """Arguments that train at 32 px in seconds, for the contract tests."""
     revision: ClassVar[int] = 1
     """Raised when a change moves its numbers."""
+    revision_with_weights: ClassVar[int]
+    """The revision of trainings from pretrained weights (`weights`), where a change moved only these; else `revision`."""
 
     def __init__(
         self, *, size: int, defects: Sequence[str], products: Sequence[str], steps: int

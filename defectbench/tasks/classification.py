@@ -48,6 +48,7 @@ class Classification(Task):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    revision_with_weights: ClassVar[int] = 2  # fixed statistics are held from the first step
     monitor: ClassVar[str] = "accuracy"
     mode: ClassVar[Literal["max", "min"]] = "max"
     better: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {

@@ -42,6 +42,7 @@ class Detection(Task):
     """
 
     revision: ClassVar[int] = 2
+    revision_with_weights: ClassVar[int] = 2
 
     needs: ClassVar[frozenset[str]] = frozenset({"mask", "boxes"})
     monitor: ClassVar[str] = "map50"

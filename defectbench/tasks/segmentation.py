@@ -37,6 +37,7 @@ class Segmentation(Task):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"mask"})
+    revision_with_weights: ClassVar[int] = 2  # fixed statistics are held from the first step
     monitor: ClassVar[str] = "pixel_ap"
     mode: ClassVar[Literal["max", "min"]] = "max"
     better: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {

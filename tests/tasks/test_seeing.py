@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from defectbench.batch import index_batch
 from defectbench.config import UserError
+from defectbench.data.streams.module import ImageSet
+from defectbench.machine import Machine
 from defectbench.nn.pretrained import LITE0, LITE0_FILE, load_backbone
 from defectbench.nn.training.gradient_reversal import source_loss
+from defectbench.stages.evaluation import Watch
+from defectbench.stages.training import make_trainer, quiet_lightning
 from defectbench.tasks.base import Task
 from defectbench.tasks.classification import Classification, balanced
 from defectbench.tasks.detection import Detection
@@ -109,6 +116,25 @@ def test_statistics_of_the_batch_or_fixed(kind: str) -> None:
         assert layers(part)[0].training == (statistics == "train")
         rest = [layer for layer in layers(task) if layer not in layers(part)]
         assert all(layer.training for layer in rest)
+
+
+@pytest.mark.parametrize("kind", ["U-Net", "classification"])
+def test_our_trainer_holds_fixed_statistics_from_the_first_step(kind: str, tmp_path: Path) -> None:
+    """Not from the first evaluation on, which comes at the end where the last step is taken."""
+    task = make(kind, encoder_statistics="fixed")
+    part = task.encoder()
+    assert part is not None
+    before = [layer.running_mean for layer in layers(part)]
+    kept = [mean.clone() for mean in before if mean is not None]
+    watch = Watch(
+        tmp_path, seed=0, validation=ImageSet(parts=()), every=10**9, batch=4, select="last"
+    )
+    task.clock.enter(0, 10**9)
+    loader = DataLoader([shapes(4, 64, seed=0)] * 2, batch_size=None)
+    with quiet_lightning():
+        make_trainer(Machine("cpu"), [watch], max_epochs=1).fit(task, loader)
+    assert task.clock.step == 2
+    assert all(torch.equal(a, b) for a, b in zip(before, kept, strict=True) if a is not None)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "tiny"])
