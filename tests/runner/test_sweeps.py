@@ -83,7 +83,7 @@ def test_no_sweep_is_said(run, tmp_path):
 
 def test_shipped_profiles_can_be_read():
     assert load_profile("gpu").gpus == 1
-    assert load_profile("cpu").options()[:1] == ["--cpus-per-task=8"]
+    assert load_profile("cpu").options()[:3] == ["--nodes=1", "--ntasks=1", "--cpus-per-task=8"]
     assert {path.stem for path in SHIPPED.glob("*.yaml")} == {"cpu", "gpu"}
 
 
@@ -113,6 +113,8 @@ def test_a_profile_reaches_sbatch_and_the_script(tmp_path, out):
     profile = load_profile(str(path))
     assert profile.options() == [
         "--partition=long",
+        "--nodes=1",
+        "--ntasks=1",
         "--cpus-per-task=1",
         "--mem=8G",
         "--constraint=a100",
