@@ -84,7 +84,7 @@ def test_no_sweep_is_said(run, tmp_path):
 def test_shipped_profiles_can_be_read():
     assert load_profile("gpu").gpus == 1
     assert load_profile("cpu").options()[:3] == ["--nodes=1", "--ntasks=1", "--cpus-per-task=8"]
-    assert {path.stem for path in SHIPPED.glob("*.yaml")} == {"cpu", "gpu", "multi_node"}
+    assert {path.stem for path in SHIPPED.glob("*.yaml")} == {"cpu", "gpu", "nodes"}
 
 
 @pytest.mark.parametrize(
